@@ -47,12 +47,12 @@ def rank(
     scores_BK,items_BK = scores_BN.topk(min(k, N))
     return items_BK.where(scores_BK>-torch.inf, -1),scores_BK
 
-# %% ../nbs/foundations/evaluation.ipynb #157fea8f
+# %% ../nbs/foundations/evaluation.ipynb #74d55370
 class Popularity:
     "Recommends the items with the most training actions"
     def __init__(self, train:Interactions):
         self.count_N = torch.from_numpy(np.bincount(train.items_A, minlength=len(train.item_ids))).float()
-    def __call__(self, history_BT, k, mask_seen=True):
+    def __call__(self, history_BT, k, mask_seen=True, user_B=None):
         return rank(self.count_N.expand(len(history_BT), -1), history_BT, k, mask_seen)
 
 class Markov:
@@ -69,12 +69,12 @@ class Markov:
         self.follows_NN = scipy.sparse.csr_array((count_P+tie_P, (pair_P//N,pair_P%N)), shape=(N,N))
         popularity_N = Popularity(train).count_N.double()
         self.backoff_N = popularity_N/(popularity_N.max()+1) if backoff else None
-    def __call__(self, history_BT, k, mask_seen=True):
+    def __call__(self, history_BT, k, mask_seen=True, user_B=None):
         scores_BN = torch.from_numpy(self.follows_NN[history_BT[:,-1].numpy()].toarray())
         scores_BN = scores_BN.masked_fill(scores_BN==0, -torch.inf) if self.backoff_N is None else scores_BN+self.backoff_N
         return rank(scores_BN, history_BT, k, mask_seen)
 
-# %% ../nbs/foundations/evaluation.ipynb #0bf6f92b
+# %% ../nbs/foundations/evaluation.ipynb #4f898d2b
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     "What a recommender recommended to each user, and what the user then took"
@@ -110,7 +110,7 @@ class Evaluation:
         return {name:(int((bin_U==i).sum()), hit_U[bin_U==i].mean().item()) for i,name in enumerate(names) if (bin_U==i).any()}
 
 def evaluate(
-    recommender, # function (history_BT, k, mask_seen) -> (items_BK, scores_BK)
+    recommender, # function (history_BT, k, mask_seen, user_B) -> (items_BK, scores_BK)
     examples:Examples, # histories and targets, one per user
     train:Interactions, # training part, for the counts
     k:int=20, # how many items to ask for
@@ -122,7 +122,7 @@ def evaluate(
     items_UK = torch.full((len(examples), k), -1)
     with torch.inference_mode():
         for rows_B in by_length.split(batch_size):
-            items_BK,_ = recommender(examples.histories(rows_B), k, mask_seen)
+            items_BK,_ = recommender(examples.histories(rows_B), k, mask_seen, examples.user_X[rows_B])
             items_UK[rows_B,:items_BK.shape[1]] = items_BK.cpu()
     return Evaluation(items_UK, examples.target_X, Popularity(train).count_N)
 

@@ -60,7 +60,7 @@ def draw_unseen(
         drawn_BT = torch.where(seen_BT, torch.randint_like(drawn_BT, n_items), drawn_BT)
     return drawn_BT
 
-# %% ../nbs/00_sasrec.ipynb #eb0980f6
+# %% ../nbs/00_sasrec.ipynb #49507445
 class SASRec(nn.Module):
     "Self-attentive sequential recommendation: scores every item as the next one of a history (Kang & McAuley 2018)"
     def __init__(self,
@@ -104,7 +104,8 @@ class SASRec(nn.Module):
     def recommend(self,
         history_BT:Tensor, # item rows, right-aligned, -1 where there is none
         k:int, # items wanted
-        mask_seen:bool=True # leave out the items of the history?
+        mask_seen:bool=True, # leave out the items of the history?
+        user_B=None # not used: SASRec knows users by their histories only
     )->tuple: # (B, k) item rows, best first; (B, k) scores
         "The `k` best items for each history"
         history_BT = history_BT.to(self.items.weight.device)
@@ -122,7 +123,7 @@ class SASRec(nn.Module):
         else: loss = bce_loss(h_PD, target_P, items_ND, draw_unseen(sequence_BT, len(items_ND))[:,1:][has_target_BT])
         return loss, {}, len(target_P)
 
-# %% ../nbs/00_sasrec.ipynb #5bcb2928
+# %% ../nbs/00_sasrec.ipynb #7290cd02
 def train_sasrec(
     split:Split, # training histories and validation examples
     d:int=64, # width of the model and of the item embeddings
@@ -145,7 +146,7 @@ def train_sasrec(
     end_U = torch.from_numpy(split.train.offsets[1:])
     start_U = torch.maximum(torch.from_numpy(split.train.offsets[:-1]), end_U-max_len-1)
     users = (end_U-start_U>1).nonzero()[:,0]                           # one item alone has nothing to predict
-    sequences = Examples(torch.from_numpy(split.train.items_A).long(), start_U[users], end_U[users])
+    sequences = Examples(torch.from_numpy(split.train.items_A).long(), start_U[users], end_U[users], split.valid.user_X[users])
     batches = Batches(len(users), batch_size, lambda rows_B: [sequences.histories(rows_B)], run.get('seed', 0), sequences.lengths_X)
     def validate(model):
         found = evaluate(model.recommend, split.valid, split.train, k=10)

@@ -62,7 +62,7 @@ def lr_factor(
     if schedule=='constant': return 1.
     return .5*(1+math.cos(math.pi*(step-warmup)/max(steps-warmup, 1)))
 
-# %% ../nbs/foundations/training.ipynb #4a0d459d
+# %% ../nbs/foundations/training.ipynb #df846b13
 def fit(
     model, # an nn.Module; called with a batch it returns (loss, dict of numbers to log, how many things the loss is the mean of)
     batches:Batches, # where the examples come from
@@ -72,7 +72,7 @@ def fit(
     warmup:int=0, # steps in which the rate rises
     schedule:str='cosine', # afterwards: 'cosine' or 'constant'
     clip:float=1., # gradients are scaled down to this norm
-    validate=None, # function of the model giving a dict of numbers; 'score', higher is better, chooses the checkpoint
+    validate=None, # function of the model giving a dict of numbers; 'score', higher is better, chooses the checkpoint; tensors become histograms
     every:int=100, # steps between validations
     patience:int=0, # stop after so many validations without a better score; 0: never
     logs=None, # folder for TensorBoard
@@ -111,8 +111,8 @@ def fit(
             if validate is None: continue
             model.eval()
             with torch.inference_mode(): numbers = validate(model)
-            found['valid'].append(dict(step=step+1, **numbers))
-            _log(writer, 'valid', found['valid'][-1])
+            _log(writer, 'valid', numbers | dict(step=step+1))
+            found['valid'].append({'step':step+1} | {name:value for name,value in numbers.items() if not torch.is_tensor(value)})
             progress.set_postfix(loss=f"{found['train'][-1]['loss']:.3f}", score=f"{numbers['score']:.4f}")
             if numbers['score']>found['best_score']:
                 found |= dict(best_step=step+1, best_score=numbers['score'])
@@ -126,7 +126,8 @@ def fit(
 def _log(writer, part, numbers):
     if writer is None: return
     for name,value in numbers.items():
-        if name!='step': writer.add_scalar(f'{name}/{part}', value, numbers['step'])
+        if torch.is_tensor(value): writer.add_histogram(f'{name}/{part}', value, numbers['step'])
+        elif name!='step': writer.add_scalar(f'{name}/{part}', value, numbers['step'])
 
 # %% ../nbs/foundations/training.ipynb #e27a3141
 def save_model(
