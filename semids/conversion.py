@@ -38,7 +38,7 @@ def training_examples(
     at_X = torch.arange(len(user_X))-torch.repeat_interleave(n_U.cumsum(0)-n_U, n_U)
     return Examples(split.valid.items_A, start_U[user_X], start_U[user_X]+1+at_X, split.valid.user_X[user_X])
 
-# %% ../nbs/03_conversion.ipynb #5f6880d0
+# %% ../nbs/03_conversion.ipynb #8adce22c
 @dataclass(frozen=True, eq=False)
 class Sequences:
     "Step 4's result: examples over item rows, and how each item is spelt in tokens"
@@ -49,6 +49,11 @@ class Sequences:
     valid:Examples
     test:Examples
 
+    @property
+    def count_N(self):
+        "Training actions of every item: all targets, and the first item of every user"
+        rows = torch.cat([self.train.target_X, self.valid.items_A[self.valid.start_X]])
+        return rows.bincount(minlength=len(self.item_ids))
     def tokens(self,
         history_BT:Tensor # item rows, -1 where there is none
     )->Tensor: # (B, T*M) tokens, 0 where there is no item

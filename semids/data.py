@@ -240,7 +240,7 @@ def with_times(self:Interactions,
     if len(times)!=len(self): raise ValueError(f'{path}: {len(times)} lines; {self.source} has {len(self)} users')
     return replace(self, times_A=np.concatenate(times))
 
-# %% ../nbs/foundations/data.ipynb #8d376e95
+# %% ../nbs/foundations/data.ipynb #482c4e45
 @dataclass(frozen=True, eq=False)
 class Examples:
     "Histories and what came next, as ranges of one flat array: the history is `items_A[start:end]`, the target `items_A[end]`"
@@ -277,6 +277,9 @@ class Split:
     train:Interactions # all but each user's last two actions
     valid:Examples # target: the action before the last
     test:Examples # target: the last action
+
+    @property
+    def count_N(self): return torch.from_numpy(np.bincount(self.train.items_A, minlength=len(self.train.item_ids)))
 
 def leave_one_out(
     ixs:Interactions # at least three actions per user
@@ -418,14 +421,18 @@ def encode_text(
     if width>min(tfidf.shape): raise ValueError(f'width {width} is more than {tfidf.shape[0]} texts with {tfidf.shape[1]} distinct words can give')
     return TruncatedSVD(width, random_state=seed).fit_transform(tfidf).astype(np.float32)
 
-# %% ../nbs/foundations/data.ipynb #15219402
-_KINDS = {'hair':['shampoo','conditioner','mask','spray','oil'], 'face':['cleanser','toner','serum','cream','sunscreen'],
-          'nails':['remover','base','polish','topcoat','file'], 'bath':['soap','scrub','foam','lotion','salt'],
-          'makeup':['primer','foundation','powder','blush','lipstick'], 'scent':['perfume','cologne','mist','candle','diffuser']}
+# %% ../nbs/foundations/data.ipynb #a6d2fd2e
+_KINDS = {
+    'hair':{'shampoo':'foaming wash', 'conditioner':'smoothing rinse', 'mask':'deep repair', 'spray':'strong hold', 'oil':'glossy ends'},
+    'face':{'cleanser':'gentle gel', 'toner':'clear water', 'serum':'bright drops', 'cream':'rich night', 'sunscreen':'daily shield'},
+    'nails':{'remover':'acetone free', 'base':'ridge filling', 'polish':'high colour', 'topcoat':'quick dry', 'file':'fine grit'},
+    'bath':{'soap':'solid bar', 'scrub':'sugar grain', 'foam':'soft bubbles', 'lotion':'body milk', 'salt':'sea crystals'},
+    'makeup':{'primer':'pore blur', 'foundation':'matte cover', 'powder':'loose set', 'blush':'cheek tint', 'lipstick':'satin lips'},
+    'scent':{'perfume':'eau intense', 'cologne':'splash fresh', 'mist':'airy veil', 'candle':'slow wax', 'diffuser':'reed room'}}
 _BRANDS = ['alba','boreal','clio','dune','echo']
 _NOTES = ['rose','mint','cedar','honey','citrus','ginger','lily','musk','pine','amber','coco','fig']
 
-# %% ../nbs/foundations/data.ipynb #61702832
+# %% ../nbs/foundations/data.ipynb #e44fd4f9
 @dataclass(frozen=True, eq=False)
 class ToyShop:
     "A synthetic shop: its interactions, its catalogue, and the rule by which its users walk"
@@ -476,26 +483,27 @@ def _zero_seen(p_BN, history_BT):
 
 def toy_shop(
     seed:int=0, # of the catalogue and of the users
-    n_users:int=2500, # U
+    n_users:int=3000, # U
     n_kinds:int=5, # kinds per category, at most 5
-    n_items:int=10, # items per kind, at most 12; the last one is the new arrival
+    n_items:int=8, # items per kind, at least 5; the fifth most popular one is the new arrival
     n_categories:int=6 # at most 6
 )->ToyShop:
     "A small shop with texts, a long tail, new arrivals and a known first-order rule"
     rng = np.random.default_rng(seed)
     category_S = [c for c in list(_KINDS)[:n_categories] for _ in range(n_kinds)]
-    kind_S = [k for c in list(_KINDS)[:n_categories] for k in _KINDS[c][:n_kinds]]
+    kind_S = [k for c in list(_KINDS)[:n_categories] for k in list(_KINDS[c])[:n_kinds]]
     S,N = len(kind_S),len(kind_S)*n_items
     s_N,j_N = np.repeat(np.arange(S), n_items),np.tile(np.arange(n_items), S)
-    brand_N = np.concatenate([rng.permutation(np.arange(n_items)%len(_BRANDS)) for _ in range(S)])
-    note_N = np.concatenate([rng.permutation(len(_NOTES))[:n_items] for _ in range(S)])
-    arrivals_N = j_N==n_items-1
-    weight_N = np.where(arrivals_N, 1/2, 1/(1+j_N))                   # a launch is pushed: as popular as number two
+    pairs = np.arange(len(_BRANDS)*len(_NOTES))
+    pair_N = np.concatenate([rng.permutation(pairs)[:n_items] for _ in range(S)])
+    brand_N,note_N = np.divmod(pair_N, len(_NOTES))                    # no two products of a kind have the same brand and note
+    weight_N = (1+brand_N)**-.7*(1+note_N)**-.5
+    arrivals_N = np.concatenate([w==np.sort(w)[-5] for w in weight_N.reshape(S, n_items)])
     F_SS = np.full((S,S), .1/S)                                       # anything at all
     for s in range(S):
         c,k = divmod(s, n_kinds)
-        F_SS[s, c*n_kinds+(k+1)%n_kinds] += .6                        # what goes with it: shampoo -> conditioner
-        F_SS[s, c*n_kinds:(c+1)*n_kinds] += .2/n_kinds                # the same category
+        F_SS[s, c*n_kinds+(k+1)%n_kinds] += .7                        # what goes with it: shampoo -> conditioner
+        F_SS[s, c*n_kinds:(c+1)*n_kinds] += .1/n_kinds                # the same category
         F_SS[s, ((c+1)%n_categories)*n_kinds+k] += .1                 # the same shelf of the next category
     rule_NN = F_SS[s_N][:,s_N]*weight_N*(1+(brand_N[:,None]==brand_N))
     rule_NN /= rule_NN.sum(1, keepdims=True)
@@ -513,5 +521,5 @@ def toy_shop(
     ixs = Interactions.from_flat(users_A, items_A, source=f'toy shop, seed {seed}')
     if len(ixs.item_ids)<N: raise ValueError(f'{n_users} users leave {N-len(ixs.item_ids)} of {N} items without an action; take more users')
     order = match_ids(ixs.item_ids, item_names)
-    texts = [f'{_BRANDS[brand_N[n]]} {_NOTES[note_N[n]]} {kind_S[s_N[n]]} for {category_S[s_N[n]]}' for n in order]
+    texts = [f'{_BRANDS[b]} {_NOTES[n]} {kind_S[s]}, {_KINDS[category_S[s]][kind_S[s]]} for {category_S[s]}' for b,n,s in zip(brand_N[order], note_N[order], s_N[order])]
     return ToyShop(ixs, texts, np.array(category_S)[s_N][order], np.array(kind_S)[s_N][order], arrivals_N[order], rule_NN[order][:,order])

@@ -74,7 +74,7 @@ class Markov:
         scores_BN = scores_BN.masked_fill(scores_BN==0, -torch.inf) if self.backoff_N is None else scores_BN+self.backoff_N
         return rank(scores_BN, history_BT, k, mask_seen)
 
-# %% ../nbs/foundations/evaluation.ipynb #4f898d2b
+# %% ../nbs/foundations/evaluation.ipynb #74efe780
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     "What a recommender recommended to each user, and what the user then took"
@@ -102,7 +102,7 @@ class Evaluation:
     )->dict: # name: (number of users, their mean Recall@k)
         "Recall@k split by how often the *target* occurs in training"
         order = self.count_N.argsort(stable=True)
-        share_N = torch.empty_like(self.count_N)
+        share_N = torch.empty(len(order))
         share_N[order] = (self.count_N[order].cumsum(0)-self.count_N[order])/self.count_N.sum()
         bin_N = torch.where(self.count_N==0, 0, 1+(share_N*n_bins).long().clamp(max=n_bins-1))
         bin_U,names = bin_N[self.target_U],['never seen']+[f'{i+1} of {n_bins}' for i in range(n_bins)]
@@ -112,7 +112,7 @@ class Evaluation:
 def evaluate(
     recommender, # function (history_BT, k, mask_seen, user_B) -> (items_BK, scores_BK)
     examples:Examples, # histories and targets, one per user
-    train:Interactions, # training part, for the counts
+    count_N:Tensor, # training actions of every item, to split the result by
     k:int=20, # how many items to ask for
     mask_seen:bool=True, # leave out what the user already has?
     batch_size:int=256 # users at a time
@@ -124,7 +124,7 @@ def evaluate(
         for rows_B in by_length.split(batch_size):
             items_BK,_ = recommender(examples.histories(rows_B), k, mask_seen, examples.user_X[rows_B])
             items_UK[rows_B,:items_BK.shape[1]] = items_BK.cpu()
-    return Evaluation(items_UK, examples.target_X, Popularity(train).count_N)
+    return Evaluation(items_UK, examples.target_X, count_N)
 
 # %% ../nbs/foundations/evaluation.ipynb #58dd3a0d
 def paired_bootstrap(

@@ -56,16 +56,18 @@ def quantization_loss(
         loss = loss+F.mse_loss(chosen_BC, r_BC.detach())+beta*F.mse_loss(r_BC, chosen_BC.detach())
     return loss
 
-# %% ../nbs/01_rqvae.ipynb #834c5565
+# %% ../nbs/01_rqvae.ipynb #c7d9c565
 def collaborative_loss(
     z_BC:Tensor, # quantized vectors
     h_BC:Tensor, # collaborative embeddings of the same items
     temperature:float|None=None # None: raw dot products (LETTER, eq. 4); a number: cosines divided by it
 )->Tensor:
-    "In-batch contrastive loss: each quantized vector shall pick out the embedding of its own item"
+    "In-batch contrastive loss: each quantized vector shall pick out the embedding of its own item; rows without an embedding (zeros) take no part"
     if z_BC.shape!=h_BC.shape: raise ValueError(f'latent width {z_BC.shape[1]} and embedding width {h_BC.shape[1]} differ; the raw form needs equal widths')
+    known_B = (h_BC!=0).any(1)
+    z_BC,h_BC = z_BC[known_B],h_BC[known_B]
     scores_BB = z_BC@h_BC.T if temperature is None else F.normalize(z_BC)@F.normalize(h_BC).T/temperature
-    return F.cross_entropy(scores_BB, torch.arange(len(z_BC), device=z_BC.device))
+    return F.cross_entropy(scores_BB, torch.arange(len(z_BC), device=z_BC.device)) if len(z_BC) else z_BC.sum()
 
 # %% ../nbs/01_rqvae.ipynb #fb248d3d
 def mlp(
