@@ -432,7 +432,7 @@ _KINDS = {
 _BRANDS = ['alba','boreal','clio','dune','echo']
 _NOTES = ['rose','mint','cedar','honey','citrus','ginger','lily','musk','pine','amber','coco','fig']
 
-# %% ../nbs/foundations/data.ipynb #e44fd4f9
+# %% ../nbs/foundations/data.ipynb #073c15ad
 @dataclass(frozen=True, eq=False)
 class ToyShop:
     "A synthetic shop: its interactions, its catalogue, and the rule by which its users walk"
@@ -444,7 +444,7 @@ class ToyShop:
     rule_NN:np.ndarray # (N, N) unnormalized probability that column follows row, before owned items are removed
 
     def vectors(self,
-        width:int=32 # E
+        width:int=48 # E
     )->ItemVectors:
         "TF-IDF vectors of the item texts"
         return ItemVectors(self.interactions.item_ids, encode_text(self.texts, width), 'toy shop')
