@@ -109,7 +109,7 @@ class DistanceBias(nn.Module):
         bucket_TS = distance_bucket(at_S-at_S[S-T:,None], self.two_way, self.table.num_embeddings, self.max_distance)
         return self.table(bucket_TS).permute(2, 0, 1)[None]
 
-# %% ../nbs/foundations/layers.ipynb #fcf31065
+# %% ../nbs/foundations/layers.ipynb #55ccb996
 class Dropout(nn.Module):
     "Dropout with one random byte per number on the CPU: `p` is rounded to 1/256"
     def __init__(self,
@@ -121,9 +121,9 @@ class Dropout(nn.Module):
     def forward(self, x):
         if not self.training or self.p==0: return x
         if x.device.type!='cpu': return F.dropout(x, self.p)
-        n,dead = x.numel(),round(self.p*256)
+        n,dead = x.numel(),min(round(self.p*256), 255)
         random_bytes = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
-        return torch.where(random_bytes>=dead, x*(256/(256-dead)), 0)
+        return x*(random_bytes>=dead).to(x.dtype).mul_(256/(256-dead))
 
 # %% ../nbs/foundations/layers.ipynb #4374f511
 class Block(nn.Module):
