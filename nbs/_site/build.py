@@ -6,7 +6,7 @@
 The notebooks stay plain nbdev. What nbdev leaves to Quarto is done here: cell options, callouts, and entries for what is
 exported. A picture without `#| fig-alt: ...`, a dead link, a paper that bibliography.md does not list: each is an error.
 """
-import argparse, ast, html, importlib.util, io, os, re, shutil, sys, tempfile, tokenize
+import argparse, ast, html, importlib.util, io, json, re, shutil, sys, tempfile, tokenize
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nbdev.doclinks import patch_name
 from nbdev.frontmatter import FrontmatterProc
 from nbdev.process import NBProcessor
 from nbdev.processors import clean_magics, filter_stream_, hide_, hide_line, populate_language, rm_export, rm_header_dash, strip_ansi
-from sphinx.addnodes import desc_signature
+from sphinx.addnodes import desc, desc_content, desc_signature
 from sphinx.application import Sphinx
 
 here = Path(__file__).resolve().parent
@@ -34,12 +34,12 @@ def reading_order():
     groups = {}
     for page in pages:
         if page!='index': groups.setdefault(page.partition('/')[0].capitalize() if '/' in page else 'Five steps', []).append(page)
-    return groups | {'Reference':['glossary','bibliography']}
+    return groups | {'Reference':['glossary','bibliography','genindex']}
 
 def toctrees(groups, titles):
     "The sidebar: numbered notebooks with their number"
     number = lambda page: m[0]+' ' if (m := re.match(r'\d+', page)) else ''
-    return '\n\n'.join('```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```' % (caption, '\n'.join(f'{number(p)}{titles[p]} <{p}>' for p in pages)) for caption,pages in groups.items())
+    return '```{toctree}\n:hidden:\n\nHome <self>\n```\n\n' + '\n\n'.join('```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```' % (caption, '\n'.join(f'{number(p)}{titles[p]} <{p}>' for p in pages)) for caption,pages in groups.items())
 
 # ---- entries for what is exported
 
@@ -155,8 +155,8 @@ class Page:
 
     def head(self):
         "Title, subtitle, and where this page comes from"
-        links = [f'[notebook]({github}/nbs/{self.path})']
-        if self.module: links = [f'`{self.module}`', f"[module]({github}/{self.module.replace('.', '/')}.py)"] + links
+        links = [f"[`{self.module}`]({github}/{self.module.replace('.', '/')}.py)"] if self.module else []
+        links.append(f'[notebook]({github}/nbs/{self.path})')
         parts = [f'# {self.title}'] + ([f'{{.subtitle}}\n{self.subtitle}'] if self.subtitle else []) + ['{.sources}\n'+' · '.join(links)]
         return text_cell('\n\n'.join(parts))
 
@@ -187,26 +187,47 @@ def bibliography(pages):
 
 # ---- Sphinx
 
+def inside(node, *kinds):
+    while node is not None and not isinstance(node, kinds): node = node.parent
+    return node is not None
+
 def link_names(app, doctree, docname):
     "Code in prose that names an entry links to it; a link to a paper goes to the bibliography"
-    uri = lambda page, anchor: app.builder.get_relative_uri(docname, page)+'#'+anchor
+    uri = lambda page, anchor='': app.builder.get_relative_uri(docname, page)+(anchor and '#'+anchor)
     for node in list(doctree.findall(nodes.literal)):
-        target,above = app.names.get(node.astext().removesuffix('()')),node.parent
-        while above is not None and not isinstance(above, (nodes.title,nodes.reference,desc_signature)): above = above.parent
-        if target and above is None: node.replace_self(nodes.reference('', '', node.deepcopy(), internal=True, refuri=uri(*target)))
+        target = app.names.get(node.astext().removesuffix('()'))
+        if target and target!=(docname,) and not inside(node, nodes.title, nodes.reference, desc_signature):
+            node.replace_self(nodes.reference('', '', node.deepcopy(), internal=True, refuri=uri(*target)))
     for node in doctree.findall(nodes.reference):
         if node.get('refuri') in app.papers and docname!='bibliography':
             target,citation = app.papers[node['refuri']]
             node.attributes.update(refuri=uri('bibliography', target), reftitle=citation, internal=True)
 
+def index_text(app, doctree, docname):
+    "What search.js searches: [address, page, heading, prose, code, kind] for every section and every entry"
+    address,page = app.builder.get_target_uri(docname),doctree.next_node(nodes.title).astext()
+    for node in doctree.findall():
+        if isinstance(node, nodes.section):
+            section = [f"{address}#{node['ids'][0]}", page, node.next_node(nodes.title).astext(), '', '', '']
+            app.index.append(section)
+        elif isinstance(node, desc_signature) and node.get('ids'):
+            about = node.parent.next_node(desc_content).next_node(nodes.paragraph)
+            app.index.append([f"{address}#{node['ids'][0]}", page, node['fullname'], about.astext() if about else '', '', node.parent['objtype']])
+        elif isinstance(node, (nodes.paragraph,nodes.literal_block)) and not inside(node, desc):
+            section[3+isinstance(node, nodes.literal_block)] += ' '.join(node.astext().split())+' '
+
+def name_levels(app, pagename, templatename, context, doctree):
+    "Sidebar captions are headings; screen readers want to know of which level"
+    context['furo_navigation_tree'] = context['furo_navigation_tree'].replace('role="heading"', 'role="heading" aria-level="2"')
+
 def static_files(folder):
-    "The style sheet, and of the offline package of MathJax the parts that the pages load"
+    "Our own files, and of the offline package of MathJax the parts that the pages load"
     package = Path(importlib.util.find_spec('sphinx-mathjax-offline').origin).parent/'static/mathjax'
     files = [f'{part}.js' for part in ('startup','core','input/tex','output/chtml','output/chtml/fonts/tex','a11y/assistive-mml')]
     for file in files + [f.relative_to(package) for f in package.glob('output/chtml/fonts/woff-v2/*')]:
         (folder/'mathjax'/file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(package/file, folder/'mathjax'/file)
-    shutil.copy(here/'site.css', folder)
+    for file in ('site.css','site.js','search.js'): shutil.copy(here/file, folder)
 
 def build(out):
     first_lines = {m[1]:text[:m.start()].count('\n')+1 for p in (root/cfg['lib_path']).glob('*.py')
@@ -218,7 +239,7 @@ def build(out):
     home = pages[0]
     home.cells.insert(1+next(i for i,c in enumerate(home.cells) if pictures(c)), text_cell(steps(home)))
     references,papers = bibliography(pages)
-    home.cells.append(text_cell(toctrees(groups, {p.name:p.title for p in pages} | dict(glossary='Names', bibliography='Papers'))))
+    home.cells.append(text_cell(toctrees(groups, {p.name:p.title for p in pages} | dict(glossary='Names', genindex='Functions and classes', bibliography='Papers'))))
     with tempfile.TemporaryDirectory() as tmp:
         src,site = Path(tmp)/'src',Path(tmp)/'site'
         for page in pages:
@@ -232,11 +253,15 @@ def build(out):
                     html_static_path=[str(src/'_static')], linkcode_resolve=lambda _, info: sources[f"{info['module']}.{info['fullname']}"])
         app = Sphinx(src, here, site, Path(tmp)/'doctrees', 'html', conf, status=None, warning=sys.stderr, warningiserror=True, freshenv=True)
         app.names = {short:(p.name, full) for p in pages for full in p.sources for short in (full,full.removeprefix(p.module+'.'))}
-        app.names |= {p.module:(p.name, '') for p in pages if p.module}
-        app.papers = papers
+        app.names |= {p.module:(p.name,) for p in pages if p.module}
+        app.papers,app.index,app.builder.search = papers,[],False
         app.connect('doctree-resolved', link_names)
+        app.connect('doctree-resolved', index_text)
+        app.connect('html-page-context', name_levels, priority=900)
+        app.connect('html-collect-pages', lambda app: [('search', dict(title='Search'), 'search.html')])
         app.build()
         if app.statuscode: sys.exit('the site was not built: the warnings above are errors')
+        (site/'_static/search-index.js').write_text(f'const SECTIONS = {json.dumps(app.index, ensure_ascii=False)};\n', encoding='utf-8')
         (site/'.buildinfo').unlink()
         (site/'.nojekyll').touch()
         shutil.rmtree(out, ignore_errors=True)

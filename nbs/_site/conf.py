@@ -11,11 +11,14 @@ myst_heading_anchors = 3
 add_module_names = False
 toc_object_entries_show_parents = 'hide'
 
+templates_path = ['templates']
 html_theme = 'furo'
 html_theme_options = dict(top_of_page_buttons=[])
 html_css_files = ['site.css']
+html_js_files = [('site.js', dict(defer='defer'))]
+html_favicon = 'icon.svg'
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
-pygments_style,pygments_dark_style = 'a11y-high-contrast-light','a11y-high-contrast-dark'
+pygments_style,pygments_dark_style = 'a11y-high-contrast-light','a11y-dark'
 
 mathjax_path = 'mathjax/startup.js' # only pages with formulas load it, and only the parts named here
 mathjax3_config = dict(loader=dict(load=['core','input/tex','output/chtml','a11y/assistive-mml']))
