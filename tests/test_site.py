@@ -1,5 +1,5 @@
 "The documentation site: built twice, read as files, and opened in headless Chromium over a static server and from disk."
-import ast, functools, http.server, json, posixpath, re, shutil, subprocess, sys, tempfile, threading, time
+import ast, functools, http.server, importlib.util, json, posixpath, re, shutil, subprocess, sys, tempfile, threading, time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -86,6 +86,33 @@ def test_every_export_has_an_entry(pages):
 def test_names_in_prose_link_to_their_entries(pages):
     assert '04_beam_search.html#semids.beam_search.beam_search' in pages['glossary.html'].links
     assert any(link.startswith('bibliography.html#ref-arxiv-org-abs-1808-09781') for link in pages['00_sasrec.html'].links)
+
+def test_cell_options(tmp_path, monkeypatch):
+    "Hidden cells, Quarto's options, callouts, `show_doc`, and a picture without a description"
+    import nbformat
+    spec = importlib.util.spec_from_file_location('site_build', root/'nbs/_site/build.py')
+    site_build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(site_build)
+    monkeypatch.setattr(site_build, 'nbs', tmp_path)
+    png = [nbformat.v4.new_output('display_data', {'image/png':'iVBORw0KGgo='})]
+    code = lambda source, outputs=(): nbformat.v4.new_code_cell(source, outputs=list(outputs))
+    text = nbformat.v4.new_markdown_cell
+    cells = [text('# Title\n\n> subtitle'), code('#| default_exp small'), code('#| hide\nsecret = 1'), code('#| include: false\nsecret = 2'),
+             code('#| echo: false\nquiet = 1'), code('#| output: false\nloud = 1'), code('#| code-fold: true\nfolded = 1'), code('#| slow\nslow = 1'),
+             code('#| export\ndef f(\n    a:int|None=None, # the first | the last\n    *rest, # others\n)->str: # a word\n    "Does it"'),
+             text('::: {.callout-tip}'), text('## Heading\n\ninside\n:::\n\n::: {.callout-note}\nplain\n:::'), code('show_doc(f)'),
+             code('#| fig-alt: "described: well"\n#| fig-cap: caption\nplot()', png), code('plot()', png)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path/'small.ipynb')
+    page = site_build.Page(tmp_path/'small.ipynb', {})
+    assert (page.title,page.subtitle,page.module) == ('Title','subtitle','semids.small')
+    codes = {c.source:c.metadata for c in page.cells if c.cell_type=='code'}
+    assert {source:list(m.tags) for source,m in codes.items()} == {'quiet = 1':['remove-input'], 'loud = 1':['remove-output'],
+                                                                   'folded = 1':['hide-input'], 'slow = 1':[], 'plot()':[]}
+    callout,shown = [c.source for c in page.cells if c.cell_type=='markdown']
+    assert callout==':::{admonition} Heading\n:class: tip\n\n\ninside\n:::\n\n:::{note}\nplain\n:::'
+    assert '{py:function} f(a=None, *rest) -> str' in shown and '| **returns** | `str` |  | a word |' in shown
+    assert r'| `a` | `int \| None` | `None` | the first \| the last |' in shown
+    assert page.lacking==[f'small.ipynb cell {cells[-1].id}'] and list(page.sources)==['semids.small.f']
 
 def test_directives_and_divs_are_not_shown(site):
     for page in site.rglob('*.html'): assert not re.search(r'#\||:::', re.sub(r'<[^>]+>', '', page.read_text(encoding='utf-8'))), page

@@ -15,7 +15,7 @@ from docutils import nodes
 from nbdev.doclinks import patch_name
 from nbdev.frontmatter import FrontmatterProc
 from nbdev.process import NBProcessor
-from nbdev.processors import clean_magics, filter_stream_, hide_, hide_line, populate_language, rm_export, rm_header_dash, strip_ansi
+from nbdev.processors import clean_magics, filter_stream_, hide_, hide_line, populate_language, rm_header_dash, strip_ansi
 from sphinx.addnodes import desc, desc_content, desc_signature
 from sphinx.application import Sphinx
 
@@ -30,16 +30,20 @@ github = f"{cfg['git_url']}/blob/{cfg['branch']}"
 
 def reading_order():
     "Sidebar groups: caption and pages (paths of notebooks without suffix)"
-    pages = sorted(p.relative_to(nbs).with_suffix('').as_posix() for p in nbs.rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(nbs).parts))
     groups = {}
-    for page in pages:
-        if page!='index': groups.setdefault(page.partition('/')[0].capitalize() if '/' in page else 'Five steps', []).append(page)
-    return groups | {'Reference':['glossary','bibliography','genindex']}
+    for path in sorted(p.relative_to(nbs) for p in nbs.rglob('*.ipynb')):
+        if any(part[0] in '._' for part in path.parts) or path.name=='index.ipynb': continue
+        groups.setdefault(path.parts[0].capitalize() if len(path.parts)>1 else 'Five steps', []).append(path.with_suffix('').as_posix())
+    groups = {caption:groups[caption] for caption in ['Five steps']+sorted(groups.keys()-{'Five steps'})}
+    return groups
 
 def toctrees(groups, titles):
     "The sidebar: numbered notebooks with their number"
     number = lambda page: m[0]+' ' if (m := re.match(r'\d+', page)) else ''
-    return '```{toctree}\n:hidden:\n\nHome <self>\n```\n\n' + '\n\n'.join('```{toctree}\n:hidden:\n:caption: %s\n\n%s\n```' % (caption, '\n'.join(f'{number(p)}{titles[p]} <{p}>' for p in pages)) for caption,pages in groups.items())
+    lines = ['```{toctree}', ':hidden:', '', 'Home <self>', '```', '']
+    for caption,pages in groups.items():
+        lines += ['```{toctree}', ':hidden:', f':caption: {caption}', '', *(f'{number(p)}{titles[p]} <{p}>' for p in pages), '```', '']
+    return '\n'.join(lines)
 
 # ---- entries for what is exported
 
@@ -71,10 +75,12 @@ def entry(node, comments, shown, prefix='', depth=6):
     kind = 'class' if isinstance(node, ast.ClassDef) else 'method' if prefix or '.' in name else 'function'
     call = f"{name}({', '.join(n+(f'={d}' if d else '') for n,_,d,_ in rows)})" + (f' -> {returns[0]}' if returns else '')
     code = lambda s: f'`{s}`' if s else ''
-    table = [[code(n), code(t), code(d), details] for n,t,d,details in rows] + ([['**returns**', code(returns[0]), '', returns[1]]] if returns else [])
+    table = [[code(n), code(t), code(d), details] for n,t,d,details in rows]
+    if returns: table.append(['**returns**', code(returns[0]), '', returns[1]])
     lines = [f"{':'*depth}{{py:{kind}}} {call}", *([] if prefix else [':module: %MODULE%']), '', ast.get_docstring(node) or '', '']
     if table:
-        lines += [f"<details class=\"parameters\"{'' if shown else ' open'}><summary>Parameters</summary>", '', '| name | type | default | details |', '| --- | --- | --- | --- |']
+        lines += [f'<details class="parameters"{"" if shown else " open"}><summary>Parameters</summary>', '']
+        lines += ['| name | type | default | details |', '| --- | --- | --- | --- |']
         lines += ['| ' + ' | '.join(cell.replace('|', r'\|') for cell in row) + ' |' for row in table] + ['', '</details>', '']
     names = {prefix+name:node.lineno}
     for method in node.body if kind=='class' else []:
@@ -113,14 +119,17 @@ def text_cell(text): return nbformat.from_dict(dict(cell_type='markdown', metada
 def pictures(cell):
     return [o for o in cell.get('outputs', []) if any(mime.startswith('image/') for mime in o.get('data', {}))]
 
+PROCS = [FrontmatterProc, populate_language, strip_ansi, hide_line, filter_stream_, rm_header_dash, clean_magics, hide_]
+SHOW_DOC = re.compile(r'^show_doc\(([\w.]+)', re.M)
+
 class Page:
     "One notebook: its title, its names, its cells for MyST-NB"
     def __init__(self, path, first_lines):
         self.path,self.name = path.relative_to(nbs).as_posix(),path.relative_to(nbs).with_suffix('').as_posix()
-        proc = NBProcessor(path, procs=[FrontmatterProc, populate_language, strip_ansi, hide_line, filter_stream_, rm_header_dash, clean_magics, hide_])
+        proc = NBProcessor(path, procs=PROCS)
         self.module = next((f"{cfg['lib_name']}.{c.directives_['default_exp'][0]}" for c in proc.nb.cells if 'default_exp' in c.directives_), None)
         found = {c.id:entries(c) for c in proc.nb.cells if c.directives_.keys() & {'export','exports'} and c.cell_type=='code'}
-        asked = {m[1] for c in proc.nb.cells if c.cell_type=='code' for m in re.finditer(r'^show_doc\(([\w.]+)', c.source, re.M)}
+        asked = {m[1] for c in proc.nb.cells if c.cell_type=='code' for m in SHOW_DOC.finditer(c.source)}
         by_name = {name:text for cell in found.values() for name,(text,_) in cell.items()}
         self.sources = {f'{self.module}.{name}':f"{github}/{self.module.replace('.', '/')}.py#L{first_lines.get(id, 0)+line}"
                         for id,cell in found.items() for _,names in cell.values() for name,line in names.items()}
@@ -134,8 +143,8 @@ class Page:
                 if self.cells and self.cells[-1].cell_type=='markdown': self.cells[-1].source += '\n\n'+cell.source
                 else: self.cells.append(text_cell(cell.source))
                 continue
-            wanted = re.findall(r'^show_doc\(([\w.]+)', cell.source, re.M)
-            if not wanted and not cell.directives_.keys() & {'export','default_exp'}: self.code(cell)
+            wanted = SHOW_DOC.findall(cell.source)
+            if not wanted and not cell.directives_.keys() & {'export','exporti','default_exp'}: self.code(cell)
             texts = [by_name[n] for n in wanted] or [text for n,(text,_) in found.get(cell.get('id'), {}).items() if n not in asked]
             if texts: self.cells.append(text_cell('\n'.join(texts).replace('%MODULE%', self.module)))
         for cell in self.cells:
@@ -151,7 +160,8 @@ class Page:
         if shows and not (len(shows)==1 and opts.get('fig-alt')): self.lacking.append(f'{self.path} cell {cell.id}')
         myst = dict(image=dict(alt=opts.get('fig-alt', ''))) | (dict(figure=dict(caption=opts['fig-cap'])) if 'fig-cap' in opts else {})
         metadata = dict(tags=tags) | (dict(mystnb=myst) if shows else {})
-        self.cells.append(nbformat.from_dict(dict(cell_type='code', metadata=metadata, source=cell.source, outputs=cell.outputs, execution_count=None)))
+        self.cells.append(nbformat.from_dict(dict(cell_type='code', metadata=metadata, source=cell.source, outputs=cell.outputs,
+                                                  execution_count=None)))
 
     def head(self):
         "Title, subtitle, and where this page comes from"
@@ -166,8 +176,9 @@ def steps(page):
     "The five steps of the index's table as a row of boxes that link to the notebooks"
     text = '\n'.join(c.source for c in page.cells if c.cell_type=='markdown')
     rows = re.findall(r'^\| *(\d) *\| *\[(.+?)\]\((.+?)\.ipynb\) *\| *(.+?) *\|', text, re.M)
-    items = ''.join(f'<li><a href="{link}.html"><b>{n}</b> <strong>{html.escape(name)}</strong><span>{html.escape(question)}</span></a></li>' for n,name,link,question in rows)
-    return f'<nav aria-label="The five steps"><ol class="steps">{items}</ol></nav>'
+    items = [f'<li><a href="{link}.html"><b>{n}</b> <strong>{html.escape(name)}</strong><span>{html.escape(question)}</span></a></li>'
+             for n,name,link,question in rows]
+    return f'<nav aria-label="The five steps"><ol class="steps">{"".join(items)}</ol></nav>'
 
 def bibliography(pages):
     "bibliography.md with a target and the citing pages for every paper; address -> (target, citation)"
@@ -230,16 +241,18 @@ def static_files(folder):
     for file in ('site.css','site.js','search.js'): shutil.copy(here/file, folder)
 
 def build(out):
+    if out.exists() and any(out.iterdir()) and not (out/'.nojekyll').exists(): sys.exit(f'{out}: not empty, and not a site; it is not replaced')
     first_lines = {m[1]:text[:m.start()].count('\n')+1 for p in (root/cfg['lib_path']).glob('*.py')
-                   for text in [p.read_text(encoding='utf-8')] for m in re.finditer(r'^# %% .* #(\w+)$', text, re.M)}
+                   for text in [p.read_text(encoding='utf-8')] for m in re.finditer(r'^# %% .* #(\S+)$', text, re.M)}
     groups = reading_order()
-    pages = [Page(nbs/f'{name}.ipynb', first_lines) for name in ['index']+[p for ps in groups.values() for p in ps] if name not in groups['Reference']]
+    pages = [Page(nbs/f'{name}.ipynb', first_lines) for name in ['index']+sum(groups.values(), [])]
     if lacking := [place for page in pages for place in page.lacking]:
         raise ValueError('one picture a cell, described by `#| fig-alt: ...`; not so in\n'+'\n'.join(lacking))
     home = pages[0]
     home.cells.insert(1+next(i for i,c in enumerate(home.cells) if pictures(c)), text_cell(steps(home)))
     references,papers = bibliography(pages)
-    home.cells.append(text_cell(toctrees(groups, {p.name:p.title for p in pages} | dict(glossary='Names', genindex='Functions and classes', bibliography='Papers'))))
+    reference = dict(glossary='Names', bibliography='Papers', genindex='Functions and classes')
+    home.cells.append(text_cell(toctrees(groups | {'Reference':list(reference)}, {p.name:p.title for p in pages} | reference)))
     with tempfile.TemporaryDirectory() as tmp:
         src,site = Path(tmp)/'src',Path(tmp)/'site'
         for page in pages:

@@ -39,7 +39,8 @@ function search() {
     link.href = address;
     marked(link, heading, words);
     place.textContent = kind ? `${kind} in ${page}` : page === heading ? "" : page;
-    marked(text, excerpt(kind || words.some(w => prose.toLowerCase().includes(w)) ? prose : code || prose, words), words);
+    const source = [prose, code].find(t => words.some(w => t.toLowerCase().includes(w))) || prose || code;
+    marked(text, excerpt(source, words), words);
     if (kind) link.className = "name";
     item.append(link, " ", place, text);
     return item;

@@ -1,6 +1,6 @@
-// What scrolls sideways can be reached by keyboard; a link to an entry opens its table of parameters
+// What scrolls can be reached by keyboard; a link to an entry opens its table of parameters
 "use strict";
-for (const box of document.querySelectorAll("pre, .table-wrapper, .math-wrapper")) if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+for (const box of document.querySelectorAll("pre, .table-wrapper, .math-wrapper")) if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
 const open = () => document.getElementById(decodeURIComponent(location.hash.slice(1)))?.parentElement.querySelector(":scope > dd > details")?.setAttribute("open", "");
 addEventListener("hashchange", open);
 open();
