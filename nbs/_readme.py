@@ -16,7 +16,8 @@ def readme():
         if cell['cell_type'] == 'markdown': parts.append(re.sub(r'\]\(([\w/]+\.ipynb)\)', r'](nbs/\1)', source))
         elif '#| echo: false' in source:
             picture = base64.b64decode(next(o['data']['image/png'] for o in cell['outputs'] if 'image/png' in o.get('data', {})))
-            parts.append(f'![Five steps: histories and item vectors become semantic IDs, and TIGER spells the next item]({PICTURE})')
+            alt = re.search('fig-alt: "(.*)"', source)[1]
+            parts.append(f'![{alt}]({PICTURE})')
         else: parts.append('```python\n' + re.sub(r'^#\|.*\n', '', source, flags=re.M) + '\n```')
     return '\n\n'.join(parts) + '\n', picture
 

@@ -18,7 +18,7 @@ FLAGS = {'slow', 'gpu'}
 
 def skipped(source, flags):
     "Is this cell left out of the run?"
-    marks = {w for line in re.findall(r'^#\|(.*)$', source, re.M) for w in line.replace(':', ' ').split()}
+    marks = {w for line in re.findall(r'^#\|(?! *fig-)(.*)$', source, re.M) for w in line.replace(':', ' ').split()}
     return {'eval', 'false'} <= marks or bool(marks & (FLAGS - set(flags)))
 
 class Runner(NotebookClient):

@@ -44,11 +44,11 @@ class Trie:
         exists_BWJ = child_BWJ<self.first[m][node_BW+1][...,None]
         return child_BWJ.where(exists_BWJ, 0),exists_BWJ
 
-# %% ../nbs/04_beam_search.ipynb #3921959f
+# %% ../nbs/04_beam_search.ipynb #6d9b1312
 class Constraints:
     "Which items may come out: not those seen by each user, and only those allowed for everyone"
     def __init__(self,
-        trie:Trie,
+        trie:Trie, # of the catalogue
         seen_BT:Tensor|None=None, # item rows each user has, -1 where there is none; repeats do no harm
         allowed_N:Tensor|None=None # True for items that may be recommended
     ):

@@ -69,11 +69,11 @@ def make_sequences(
     rows = torch.from_numpy(match_ids(ixs.item_ids, ids.item_ids, ixs.source, ids.source))
     return Sequences(ixs.item_ids.tolist(), ids.tokens_NM[rows], ids.K, training_examples(split), split.valid, split.test)
 
-# %% ../nbs/03_conversion.ipynb #55d59bfb
+# %% ../nbs/03_conversion.ipynb #d54f3fde
 _PARTS = ('train','valid','test')
 
 def write_sequences(
-    seqs:Sequences,
+    seqs:Sequences, # what to write
     path # ends in `.safetensors`
 ):
     "Sequences as safetensors: the flat items, the ranges of all examples, the tokens; item ids in the header"

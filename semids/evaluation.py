@@ -47,18 +47,26 @@ def rank(
     scores_BK,items_BK = scores_BN.topk(min(k, N))
     return items_BK.where(scores_BK>-torch.inf, -1),scores_BK
 
-# %% ../nbs/foundations/evaluation.ipynb #74d55370
+# %% ../nbs/foundations/evaluation.ipynb #1211dac7
 class Popularity:
     "Recommends the items with the most training actions"
-    def __init__(self, train:Interactions):
+    def __init__(self,
+        train:Interactions # what is counted
+    ):
         self.count_N = torch.from_numpy(np.bincount(train.items_A, minlength=len(train.item_ids))).float()
-    def __call__(self, history_BT, k, mask_seen=True, user_B=None):
+    def __call__(self,
+        history_BT:Tensor, # item rows, right-aligned, -1 where there is none
+        k:int, # items wanted
+        mask_seen:bool=True, # leave out the items of the history?
+        user_B:Tensor|None=None # ignored: everybody gets the same
+    )->tuple: # (B, k) item rows; (B, k) counts
+        "The `k` most popular items"
         return rank(self.count_N.expand(len(history_BT), -1), history_BT, k, mask_seen)
 
 class Markov:
     "Recommends the items that most often came right after the latest one in training"
     def __init__(self,
-        train:Interactions,
+        train:Interactions, # what is counted
         backoff:bool=False # popularity breaks ties and fills up the list? else: first counted first, and nothing else
     ):
         N,at_X = len(train.item_ids),np.arange(len(train.items_A)-1)
@@ -69,12 +77,18 @@ class Markov:
         self.follows_NN = scipy.sparse.csr_array((count_P+tie_P, (pair_P//N,pair_P%N)), shape=(N,N))
         popularity_N = Popularity(train).count_N.double()
         self.backoff_N = popularity_N/(popularity_N.max()+1) if backoff else None
-    def __call__(self, history_BT, k, mask_seen=True, user_B=None):
+    def __call__(self,
+        history_BT:Tensor, # item rows, right-aligned, -1 where there is none
+        k:int, # items wanted
+        mask_seen:bool=True, # leave out the items of the history?
+        user_B:Tensor|None=None # ignored: who asks makes no difference
+    )->tuple: # (B, k) item rows; (B, k) scores
+        "The `k` items that most often followed the latest one"
         scores_BN = torch.from_numpy(self.follows_NN[history_BT[:,-1].numpy()].toarray())
         scores_BN = scores_BN.masked_fill(scores_BN==0, -torch.inf) if self.backoff_N is None else scores_BN+self.backoff_N
         return rank(scores_BN, history_BT, k, mask_seen)
 
-# %% ../nbs/foundations/evaluation.ipynb #74efe780
+# %% ../nbs/foundations/evaluation.ipynb #1abba8b7
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     "What a recommender recommended to each user, and what the user then took"
@@ -82,8 +96,16 @@ class Evaluation:
     target_U:Tensor # held-out items
     count_N:Tensor # training actions of every item
 
-    def recall_U(self, k:int=10): return recall_at_k(self.items_UK, self.target_U, k)
-    def ndcg_U(self, k:int=10): return ndcg_at_k(self.items_UK, self.target_U, k)
+    def recall_U(self,
+        k:int=10 # cutoff
+    )->Tensor: # (U,) 1 where the target is among the first `k`
+        "Hit or miss of every user"
+        return recall_at_k(self.items_UK, self.target_U, k)
+    def ndcg_U(self,
+        k:int=10 # cutoff
+    )->Tensor: # (U,)
+        "NDCG of every user"
+        return ndcg_at_k(self.items_UK, self.target_U, k)
     def coverage(self,
         k:int=10 # cutoff
     )->float:
@@ -126,13 +148,13 @@ def evaluate(
             items_UK[rows_B,:items_BK.shape[1]] = items_BK.cpu()
     return Evaluation(items_UK, examples.target_X, count_N)
 
-# %% ../nbs/foundations/evaluation.ipynb #58dd3a0d
+# %% ../nbs/foundations/evaluation.ipynb #4400c6f6
 def paired_bootstrap(
     a_U:Tensor, # per-user metric of one recommender
     b_U:Tensor, # the same metric of another, for the same users
     n:int=2000, # resamples
     level:float=.95, # confidence level
-    seed:int=0
+    seed:int=0 # of the resampling
 )->tuple: # mean of a-b, lower and upper end of its interval
     "Mean difference with its confidence interval, users resampled in pairs (Efron 1979, percentile method)"
     diff_U = (a_U-b_U).double().numpy()

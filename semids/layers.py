@@ -13,10 +13,10 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-# %% ../nbs/foundations/layers.ipynb #1cf36b91
+# %% ../nbs/foundations/layers.ipynb #32681ab2
 def causal_bias(
     T:int, # positions
-    device=None
+    device=None # where the result is made
 )->Tensor: # (1, 1, T, T), 0 where row may look at column, -inf elsewhere
     "Nobody looks at what comes later"
     return torch.full((T,T), -torch.inf, device=device).triu(1)[None,None]
@@ -38,7 +38,7 @@ def history_bias(
     may_BTT = may_BTT | torch.eye(T, dtype=torch.bool, device=real_BT.device)
     return torch.zeros(may_BTT.shape, device=real_BT.device).masked_fill(~may_BTT, -torch.inf)[:,None]
 
-# %% ../nbs/foundations/layers.ipynb #e8c0a20e
+# %% ../nbs/foundations/layers.ipynb #205bb43d
 class Attention(nn.Module):
     "Multi-head attention without biases and without scaling, as in T5"
     def __init__(self,
@@ -54,10 +54,15 @@ class Attention(nn.Module):
         for w in (self.k,self.v): nn.init.normal_(w.weight, std=d**-.5)
         nn.init.normal_(self.o.weight, std=(heads*d_head)**-.5)
 
-    def split(self, x_BTD): return x_BTD.unflatten(-1, (self.heads,-1)).transpose(1, 2)
+    def split(self,
+        x_BTD:Tensor # all heads side by side
+    )->Tensor: # (B, H, T, F)
+        "One slice for each head"
+        return x_BTD.unflatten(-1, (self.heads,-1)).transpose(1, 2)
     def keys_values(self,
         x_BSD:Tensor # what may be looked at
     )->tuple: # (B, H, S, F) keys, (B, H, S, F) values
+        "What `forward` looks at; made once when many look at the same"
         return self.split(self.k(x_BSD)),self.split(self.v(x_BSD))
     def forward(self,
         x_BTD:Tensor, # what looks
@@ -70,7 +75,7 @@ class Attention(nn.Module):
         out_BHTF = F.scaled_dot_product_attention(q_BHTF, k_BHSF, v_BHSF, bias, scale=1.)
         return self.o(out_BHTF.transpose(1, 2).flatten(-2))
 
-# %% ../nbs/foundations/layers.ipynb #c5faeb80
+# %% ../nbs/foundations/layers.ipynb #c63db881
 def distance_bucket(
     distance:Tensor, # position looked at minus position that looks
     two_way:bool, # does the sign matter (encoder), or is everything earlier (decoder)?
@@ -105,11 +110,12 @@ class DistanceBias(nn.Module):
         T:int, # positions that look: the last `T` of
         S:int # positions looked at
     )->Tensor: # (1, H, T, S)
+        "Bias of every pair of positions"
         at_S = torch.arange(S, device=self.table.weight.device)
         bucket_TS = distance_bucket(at_S-at_S[S-T:,None], self.two_way, self.table.num_embeddings, self.max_distance)
         return self.table(bucket_TS).permute(2, 0, 1)[None]
 
-# %% ../nbs/foundations/layers.ipynb #55ccb996
+# %% ../nbs/foundations/layers.ipynb #db2304e6
 class Dropout(nn.Module):
     "Dropout with one random byte per number on the CPU: `p` is rounded to 1/256"
     def __init__(self,
@@ -118,14 +124,17 @@ class Dropout(nn.Module):
         super().__init__()
         if not 0<=p<1: raise ValueError(f'dropout {p} is not between 0 and 1')
         self.p = p
-    def forward(self, x):
+    def forward(self,
+        x:Tensor # any shape
+    )->Tensor: # same shape
+        "Zeros and grown numbers in training, `x` itself in evaluation"
         if not self.training or self.p==0: return x
         if x.device.type!='cpu': return F.dropout(x, self.p)
         n,dead = x.numel(),min(round(self.p*256), 255)
         random_bytes = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
         return x*(random_bytes>=dead).to(x.dtype).mul_(256/(256-dead))
 
-# %% ../nbs/foundations/layers.ipynb #4374f511
+# %% ../nbs/foundations/layers.ipynb #7325b058
 class Block(nn.Module):
     "Pre-norm transformer block: self-attention, attention to a memory if `cross`, feed-forward; each added to its input"
     def __init__(self,
@@ -144,10 +153,30 @@ class Block(nn.Module):
         nn.init.normal_(self.down.weight, std=d_ff**-.5)
         self.dropout = Dropout(dropout)
 
-    def keys_values(self, x_BTD): return self.attention.keys_values(self.attention_norm(x_BTD))
-    def look_back(self, x_BTD, keys_values, bias): return x_BTD+self.dropout(self.attention(self.attention_norm(x_BTD), keys_values, bias))
-    def look_at_memory(self, x_BTD, memory, bias): return x_BTD+self.dropout(self.cross(self.cross_norm(x_BTD), memory, bias))
-    def think(self, x_BTD): return x_BTD+self.dropout(self.down(self.dropout(F.relu(self.up(self.ff_norm(x_BTD))))))
+    def keys_values(self,
+        x_BTD:Tensor # input
+    )->tuple: # (B, H, T, F) keys, (B, H, T, F) values
+        "What self-attention looks at"
+        return self.attention.keys_values(self.attention_norm(x_BTD))
+    def look_back(self,
+        x_BTD:Tensor, # input
+        keys_values:tuple, # of this and all earlier positions
+        bias:Tensor|None # causality, padding, position
+    )->Tensor: # (B, T, D)
+        "Self-attention, added to its input"
+        return x_BTD+self.dropout(self.attention(self.attention_norm(x_BTD), keys_values, bias))
+    def look_at_memory(self,
+        x_BTD:Tensor, # input
+        memory:tuple, # keys and values of what the encoder read
+        bias:Tensor|None # padding of the memory
+    )->Tensor: # (B, T, D)
+        "Attention to the memory, added to its input"
+        return x_BTD+self.dropout(self.cross(self.cross_norm(x_BTD), memory, bias))
+    def think(self,
+        x_BTD:Tensor # input
+    )->Tensor: # (B, T, D)
+        "Feed-forward part, added to its input"
+        return x_BTD+self.dropout(self.down(self.dropout(F.relu(self.up(self.ff_norm(x_BTD))))))
     def forward(self,
         x_BTD:Tensor, # input
         bias:Tensor|None=None, # for self-attention: causality, padding, position

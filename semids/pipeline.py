@@ -74,7 +74,7 @@ def read_settings(
     if Path(settings['name']).name!=settings['name']: raise ValueError(f"{path}: setting 'name' is {settings['name']!r}; expected a plain folder name")
     return settings
 
-# %% ../nbs/pipeline.ipynb #4c490cb9
+# %% ../nbs/pipeline.ipynb #c1d41155
 class Run:
     "One run: its settings, its data, its folders"
     def __init__(self,
@@ -88,7 +88,9 @@ class Run:
         self.folder,self.logs = (Path(out)/kind/settings['name'] for kind in ('checkpoints','tensorboard_logs'))
         self._loaded = None
 
-    def arguments(self, step):
+    def arguments(self,
+        step:str # a key of STEPS
+    )->dict: # keyword arguments of its training function
         "Settings of a step, with those that all steps share"
         return self.settings[step] | dict(logs=self.logs/f'{step}_logs', precision=self.settings['precision'], cpu=self.cpu, seed=self.settings['seed'])
 
@@ -112,7 +114,9 @@ class Run:
             self._loaded = ixs,vectors,shop
         return self._loaded
 
-    def need(self, *names):
+    def need(self,
+        *names # files or folders in the folder of this run
+    )->list: # their paths
         "Paths of what earlier steps wrote; `ValueError` names the step to run first"
         for name in names:
             if not (self.folder/name).exists():
@@ -120,8 +124,11 @@ class Run:
                 raise ValueError(f'{self.folder/name}: no such file; step {step!r} writes it (semids_{step})')
         return [self.folder/name for name in names]
 
-# %% ../nbs/pipeline.ipynb #71826949
-def run_sasrec(run):
+# %% ../nbs/pipeline.ipynb #2f74bcbe
+def run_sasrec(
+    run:Run
+):
+    "Step 1: train SASRec; leaves the model and the item embeddings"
     ixs,_,_ = run.load()
     split = leave_one_out(ixs)
     model,found = train_sasrec(split, **run.arguments('sasrec'))
@@ -130,14 +137,20 @@ def run_sasrec(run):
     save_model(model, run.folder/'sasrec', best_step=found['best_step'], valid=found['best_score'])
     with SummaryWriter(run.logs/'sasrec_logs') as w: w.add_embedding(h_ND, metadata=ixs.item_ids.tolist(), tag='item_embeddings')
 
-def run_rqvae(run):
+def run_rqvae(
+    run:Run
+):
+    "Step 2: train the RQ-VAE on content vectors and embeddings, matched by item id"
     ixs,vectors,_ = run.load()
     path, = run.need('sasrec_embeddings.safetensors')
     x_NE,h_ND = (torch.from_numpy(v.rows_for(ixs.item_ids, ixs.source)) for v in (vectors,read_item_vectors(path)))
     model,found = train_rqvae(x_NE, h_ND, **run.arguments('rqvae'))
-    save_model(model, run.folder/'rqvae', best_step=found['best_step'], loss=-found['best_score'])
+    save_model(model, run.folder/'rqvae', best_step=found['best_step'], valid=found['best_score'])
 
-def run_semantic_ids(run):
+def run_semantic_ids(
+    run:Run
+):
+    "Step 3: one semantic ID for every item, and their health report"
     run.need('rqvae/model.safetensors')
     _,vectors,_ = run.load()
     model,_ = load_model(RQVAE, run.folder/'rqvae')
@@ -149,13 +162,19 @@ def run_semantic_ids(run):
     with SummaryWriter(run.logs/'semantic_ids_logs') as w:
         w.add_embedding(z_NC, metadata=[[str(i),' '.join(ids.spell(n))] for n,i in enumerate(ids.item_ids)], metadata_header=['item','semantic ID'], tag='semantic_ids')
 
-def run_conversion(run):
+def run_conversion(
+    run:Run
+):
+    "Step 4: histories as JSON and as sequences of tokens"
     path, = run.need('semantic_ids.json')
     ixs,_,_ = run.load()
     replace(ixs, times_A=None).write(run.folder/'interactions.inter.json')
     write_sequences(make_sequences(ixs, read_ids(path, run.settings['rqvae']['K'])), run.folder/'sequences.safetensors')
 
-def run_tiger(run):
+def run_tiger(
+    run:Run
+):
+    "Step 5: train TIGER, measure every recommender on the test part"
     path,ids_path,_ = run.need('sequences.safetensors', 'semantic_ids.json', 'sasrec/model.safetensors')
     seqs = read_sequences(path)
     model,found = train_tiger(seqs, **run.arguments('tiger'))
@@ -167,10 +186,10 @@ def run_tiger(run):
             flat = {f'{s}/{k}':str(v) if isinstance(v, list) else v for s in STEPS for k,v in run.settings.get(s, {}).items()} | dict(seed=run.settings['seed'])
             w.add_hparams(flat, {f'test/{k}':v for k,v in tables['seen masked']['TIGER'].items() if isinstance(v, float)}, run_name='.')
 
-# %% ../nbs/pipeline.ipynb #760b7140
+# %% ../nbs/pipeline.ipynb #fd1b8a79
 def measure(
     run:Run,
-    model:TIGER,
+    model:TIGER, # trained
     seqs # step 4's Sequences
 )->dict: # protocol and settings; for 'seen masked' and 'seen kept': recommender -> metrics
     "Test metrics of TIGER, of SASRec, of the baselines and, in the toy shop, of the best possible recommender"
@@ -181,9 +200,10 @@ def measure(
     k,beams = run.settings['evaluation']['k'],run.settings['evaluation']['beams']
     recommenders = {'Popularity':Popularity(split.train), 'Markov':Markov(split.train), 'Markov, backoff':Markov(split.train, backoff=True),
                     'SASRec':sasrec.recommend, 'TIGER':TIGERRecommender(model, seqs.tokens_NM, beams)} | ({'best possible':shop.best} if shop else {})
-    result = dict(protocol=dict(split='leave-one-out, last item', candidates='all items', hits='items', data=ixs.source, tie_order=ixs.tie_order,
+    result = dict(protocol=dict(split='leave-one-out, last item', candidates='all items', hits='items', data=Path(ixs.source).name, tie_order=ixs.tie_order,
                   users=len(ixs), items=len(ixs.item_ids), actions=len(ixs.items_A), beams=beams, checkpoint='best NDCG@10 on validation; test scored once'),
-                  seed=run.settings['seed'], settings=run.settings, version=semids.__version__)
+                  seed=run.settings['seed'], settings=run.settings, version=semids.__version__,
+                  machine=dict(device=str(model.embed.weight.device), cores=os.cpu_count(), torch=torch.__version__))
     for name,mask_seen in {'seen masked':True, 'seen kept':False}.items():
         result[name] = {}
         for who,recommender in recommenders.items():
@@ -259,11 +279,11 @@ def run_pipeline(
     path = run.folder/'metrics.json'
     return read_json(path) if 'tiger' in steps else None
 
-# %% ../nbs/pipeline.ipynb #a01a7b99
+# %% ../nbs/pipeline.ipynb #32aba454
 class Recommender:
     "A trained TIGER with its catalogue: raw item ids in, raw item ids with scores out"
     def __init__(self,
-        model:TIGER,
+        model:TIGER, # trained on these IDs
         ids, # SemanticIDs of the catalogue
         beams:int=50 # more is nearer to exact, and slower
     ):
@@ -282,7 +302,11 @@ class Recommender:
         if extra.get('ids')!=file_hash(folder/'semantic_ids.json'): raise ValueError(f"{folder/'tiger'}: this model was trained on other semantic IDs than {folder/'semantic_ids.json'}")
         return cls(model, read_ids(folder/'semantic_ids.json', model.K), beams)
 
-    def rows(self, items, what):
+    def rows(self,
+        items, # raw item ids
+        what:str # where they come from, for the error message
+    )->list: # their rows
+        "Rows of raw item ids; `ValueError` for an unknown one names its nearest relative"
         for i in items:
             if str(i) not in self._row:
                 near = difflib.get_close_matches(str(i), self._row, 1)

@@ -27,12 +27,12 @@ def quantize(
         residuals.append(residuals[-1]-codebook_KC[codes[-1]])
     return torch.stack(codes, 1),torch.stack(residuals)
 
-# %% ../nbs/01_rqvae.ipynb #ec0eedeb
+# %% ../nbs/01_rqvae.ipynb #f8c9bfe6
 def rq_kmeans(
     x_NE:Tensor, # vectors
     M:int=3, # levels
     K:int=256, # codewords per level
-    seed:int=0
+    seed:int=0 # of what is drawn at random
 )->Tensor: # (M, K, E) codebooks
     "Codebooks for residual quantization by k-means, level by level"
     if len(x_NE)<K: raise ValueError(f'{len(x_NE)} items cannot fill a codebook of K={K} codewords')
@@ -69,7 +69,7 @@ def collaborative_loss(
     scores_BB = z_BC@h_BC.T if temperature is None else F.normalize(z_BC)@F.normalize(h_BC).T/temperature
     return F.cross_entropy(scores_BB, torch.arange(len(z_BC), device=z_BC.device)) if len(z_BC) else z_BC.sum()
 
-# %% ../nbs/01_rqvae.ipynb #fb248d3d
+# %% ../nbs/01_rqvae.ipynb #5a2f2a31
 def mlp(
     widths, # of all layers, from input to output
     dropout:float=0. # after each hidden layer
@@ -87,7 +87,7 @@ class RQVAE(nn.Module):
         M:int=3, # levels
         K:int=256, # codewords per level
         hidden=(512,256,128), # widths of the encoder's hidden layers; the decoder mirrors them
-        dropout:float=0.,
+        dropout:float=0., # after each hidden layer
         beta:float=.25, # weight of the commitment loss
         alpha:float=0., # weight of the collaborative loss; 0: content only
         D:int=0, # width of the collaborative embeddings
@@ -105,7 +105,11 @@ class RQVAE(nn.Module):
         self.codebooks_MKC = nn.Parameter(torch.randn(M, K, C)*C**-.5)
         self.project = nn.Linear(C, D, bias=False) if alpha and alignment=='projected' else nn.Identity()
 
-    def standardize(self, x_BE): return (x_BE-self.mean_E)/self.scale
+    def standardize(self,
+        x_BE:Tensor # content vectors as they are
+    )->Tensor: # (B, E)
+        "Mean 0 in every dimension, mean square 1 over all"
+        return (x_BE-self.mean_E)/self.scale
     def encode(self,
         x_BE:Tensor # content vectors as they are
     )->Tensor: # (B, C)
@@ -143,11 +147,11 @@ def collision_rate(
     "1 - distinct/N"
     return 1-len(codes_NM.unique(dim=0))/len(codes_NM)
 
-# %% ../nbs/01_rqvae.ipynb #45801c52
+# %% ../nbs/01_rqvae.ipynb #865f7b2a
 def standardize_and_init(
     model:RQVAE, # fresh
     x_NE:Tensor, # content vectors of the catalogue
-    seed:int=0
+    seed:int=0 # of what is drawn at random
 ):
     "Set mean and scale from the data, and the codebooks by k-means on (at most 50,000 of) the latent vectors"
     model.mean_E.copy_(x_NE.mean(0)); model.scale.copy_((x_NE-model.mean_E).square().mean().sqrt().clamp(min=1e-6))
@@ -156,9 +160,9 @@ def standardize_and_init(
     with torch.no_grad(): model.codebooks_MKC.copy_(rq_kmeans(model.encode(x_NE[some]), M, K, seed))
 
 def revive(
-    model:RQVAE,
+    model:RQVAE, # whose codebooks are mended in place
     z_NC:Tensor, # latent vectors of the catalogue
-    seed:int=0
+    seed:int=0 # of what is drawn at random
 )->int: # how many codewords were moved
     "Move codewords that no item chooses onto residuals of randomly drawn items"
     moved,g = 0,torch.Generator().manual_seed(seed)
@@ -171,7 +175,7 @@ def revive(
         residual_NC = quantize(residual_NC, codebook_KC[None])[1][-1]
     return moved
 
-# %% ../nbs/01_rqvae.ipynb #ace4664e
+# %% ../nbs/01_rqvae.ipynb #35fea61c
 def train_rqvae(
     x_NE:Tensor, # content vectors of the catalogue
     h_ND:Tensor|None=None, # collaborative embeddings of the same items, row by row; None with alpha=0
@@ -179,18 +183,18 @@ def train_rqvae(
     M:int=3, # levels
     K:int=256, # codewords per level
     hidden:list=(512,256,128), # widths of the encoder's hidden layers
-    dropout:float=0.,
+    dropout:float=0., # after each hidden layer
     beta:float=.25, # weight of the commitment loss
     alpha:float=.1, # weight of the collaborative loss
     alignment:str='projected', # form of the collaborative loss: 'projected' or 'raw'
     temperature:float=.1, # of the projected form
-    epochs:int=500,
+    epochs:int=500, # passes over the catalogue
     batch_size:int=1024, # items
     lr:float=1e-3, # learning rate at its highest; falls along a cosine
-    weight_decay:float=1e-4,
+    weight_decay:float=1e-4, # AdamW's
     checks:int=50, # how often the whole catalogue is measured, and dead codewords are revived
     **run # `logs`, `precision`, `cpu`, `seed` of `fit`
-)->tuple: # the model with the weights of the lowest loss over the catalogue; what `fit` found
+)->tuple: # the model with the weights of the lowest reconstruction + alpha * collaborative loss over the catalogue; what `fit` found
     "Step 2: an RQ-VAE of the content, aligned with the collaborative embeddings"
     if alpha and h_ND is None: raise ValueError(f'alpha={alpha} asks for the collaborative loss; it needs the embeddings of step 1')
     seed = run.get('seed', 0)
@@ -209,7 +213,8 @@ def train_rqvae(
         error_M = residuals[1:].square().sum(-1).mean(1)/residuals[0].square().sum(-1).mean()
         per_level = {f'{name}_{m}':v.item() for name,v_M in dict(usage=usage_M, perplexity=perplexity_M, error=error_M).items() for m,v in enumerate(v_M)}
         histograms = {f'codes_{m}':codes_N for m,codes_N in enumerate(codes_NM.T)}
-        return dict(score=-sum(loss.item()*n for loss,_,n in parts)/len(x_NE), collision_rate=collision_rate(codes_NM), revived=revived) | per_level | histograms
+        lost = sum((v['reconstruction']+alpha*v.get('collaborative', 0)).item()*n for _,v,n in parts)/len(x_NE)
+        return dict(score=-lost, collision_rate=collision_rate(codes_NM), revived=revived) | per_level | histograms
     steps = epochs*len(batches)
     found = fit(model, batches, steps, lr, weight_decay, validate=validate, every=max(steps//checks, 1), **run)
     return model,found

@@ -61,16 +61,16 @@ def draw_unseen(
         drawn_BT = torch.where(seen_BT, torch.randint_like(drawn_BT, n_items), drawn_BT)
     return drawn_BT
 
-# %% ../nbs/00_sasrec.ipynb #3b248b41
+# %% ../nbs/00_sasrec.ipynb #91786cc6
 class SASRec(nn.Module):
     "Self-attentive sequential recommendation: scores every item as the next one of a history (Kang & McAuley 2018)"
     def __init__(self,
         n_items:int, # N
         d:int=64, # D, width of the model and of the item embeddings
-        heads:int=1,
+        heads:int=1, # of attention; must divide `d`
         layers:int=1, # blocks
         max_len:int=50, # only the latest so many items are read
-        dropout:float=.5,
+        dropout:float=.5, # share of numbers set to zero in training
         loss:str='softmax', # over all items; 'sampled': over some; 'bce': the paper's, one negative per position
         n_negatives:int=256 # for the sampled softmax
     ):
@@ -124,20 +124,20 @@ class SASRec(nn.Module):
         else: loss = bce_loss(h_PD, target_P, items_ND, draw_unseen(sequence_BT, len(items_ND))[:,1:][has_target_BT])
         return loss, {}, len(target_P)
 
-# %% ../nbs/00_sasrec.ipynb #472d1a86
+# %% ../nbs/00_sasrec.ipynb #a7c816f8
 def train_sasrec(
     split:Split, # training histories and validation examples
     d:int=64, # width of the model and of the item embeddings
-    heads:int=1,
+    heads:int=1, # of attention; must divide `d`
     layers:int=1, # blocks
     max_len:int=50, # only the latest so many items are read
-    dropout:float=.5,
+    dropout:float=.5, # share of numbers set to zero in training
     loss:str='softmax', # 'softmax', 'sampled' or 'bce'
     n_negatives:int=256, # for the sampled softmax
     epochs:int=100, # at most
     batch_size:int=128, # users
     lr:float=1e-3, # learning rate, constant
-    weight_decay:float=0.,
+    weight_decay:float=0., # AdamW's
     patience:int=10, # stop after so many epochs without a better validation NDCG@10
     **run # `logs`, `precision`, `cpu`, `seed` of `fit`
 )->tuple: # the model with the weights of its best epoch; what `fit` found

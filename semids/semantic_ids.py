@@ -60,9 +60,9 @@ class SemanticIDs:
         rows = ''.join(f"<tr><td>{html.escape(str(self.item_ids[n]))}</td><td><code>{html.escape(' '.join(self.spell(n)))}</code></td></tr>" for n in range(min(5, len(self))))
         return f'<p>{self!r}, the first of them:</p><table><tr><th>item</th><th>semantic ID</th></tr>{rows}</table>'
 
-# %% ../nbs/02_semantic_ids.ipynb #a54c9130
+# %% ../nbs/02_semantic_ids.ipynb #886ec4c9
 def write_ids(
-    ids:SemanticIDs,
+    ids:SemanticIDs, # what to write
     path # JSON file
 ):
     "Semantic IDs as `{item: ['<a_42>', '<b_15>', ...]}`"
@@ -156,12 +156,12 @@ def health(
         collision_rate_before=collision_rate(before_NM), colliding_items=int((size_N>1).sum()), largest_group=int(size_N.max()),
         collision_rate=collision_rate(ids.codes_NM), distinct_prefixes=[len(ids.codes_NM[:,:m+1].unique(dim=0)) for m in range(ids.M)])
 
-# %% ../nbs/02_semantic_ids.ipynb #972c284a
+# %% ../nbs/02_semantic_ids.ipynb #24ab9ca4
 def prefix_purity(
     codes_NM:Tensor, # codes of all items
     labels_N, # what should be pure: a category, a brand
     n_shuffles:int=20, # for chance
-    seed:int=0
+    seed:int=0 # of the shuffle that chance is measured with
 )->dict: # prefix length: (purity, chance)
     "Share of items with the commonest label among those that share their prefix, and the same with shuffled labels"
     label_N = np.unique(np.asarray(labels_N), return_inverse=True)[1]

@@ -18,18 +18,18 @@ from .evaluation import evaluate
 from .layers import Block, DistanceBias, Dropout, causal_bias, padding_bias
 from .training import Batches, fit
 
-# %% ../nbs/05_tiger.ipynb #d672fe8a
+# %% ../nbs/05_tiger.ipynb #55013999
 class TIGER(nn.Module):
     "T5-style encoder-decoder that writes the semantic ID of the next item (Rajput et al. 2023, section 3.2)"
     def __init__(self,
         M:int, # levels of a semantic ID
         K:int, # codewords per level
         d:int=128, # D, model width
-        heads:int=6,
+        heads:int=6, # of attention
         d_head:int=64, # width of one head
         d_ff:int=1024, # hidden width of the feed-forward parts
         layers:int=4, # of the encoder, and of the decoder
-        dropout:float=.1,
+        dropout:float=.1, # share of numbers set to zero in training
         max_len:int=20, # items of history that are read
         n_users:int=0, # tokens for users, who are hashed to them; 0: none
         label_smoothing:float=0. # share of the target's probability that training spreads over all codes
@@ -93,9 +93,9 @@ class TIGER(nn.Module):
         levels = [F.cross_entropy(self.log_softmax(x_BMD[:,m], m), target_BM[:,m]-1-m*self.K, label_smoothing=self.label_smoothing) for m in range(self.M)]
         return sum(levels)/self.M,{f'loss_{m}':loss for m,loss in enumerate(levels)},len(target_BM)
 
-# %% ../nbs/05_tiger.ipynb #18c77186
+# %% ../nbs/05_tiger.ipynb #d291de5e
 def to_hf(
-    model:TIGER
+    model:TIGER # trained or not
 ): # transformers.T5ForConditionalGeneration
     "The same model as a `transformers` T5, with the same weights"
     from transformers import T5Config, T5ForConditionalGeneration
@@ -120,15 +120,19 @@ def to_hf(
     theirs.load_state_dict({name:w.detach().cpu() for name,w in weights.items()})
     return theirs.eval()
 
-# %% ../nbs/05_tiger.ipynb #2cfbaa6b
+# %% ../nbs/05_tiger.ipynb #7fa3ec52
 class NextCode:
     "TIGER as a scorer for `beam_search`: log-probabilities of the next code, with a cache"
     def __init__(self,
-        model:TIGER,
+        model:TIGER, # in evaluation mode
         tokens_BS:Tensor # histories in tokens
     ):
         self.model,self.memory,self.cache = model,model.encode(tokens_BS),[None]*len(model.decoder)
-    def __call__(self, prefix_BWm, parent_BW):
+    def __call__(self,
+        prefix_BWm:Tensor, # codes so far of each beam
+        parent_BW:Tensor # the beam of the step before that each one continues
+    )->Tensor: # (B, W, K)
+        "Log-probabilities of every next code; reorders the cache first"
         model,(B,W,m) = self.model,prefix_BWm.shape
         token_BW = prefix_BWm[...,-1]+1+(m-1)*model.K if m else prefix_BWm.new_zeros(B, W)
         x_BWD,bias = model.embed(token_BW),model.decoder_bias(1, m+1)
@@ -143,9 +147,9 @@ class NextCode:
             x_BWD = block.think(block.look_at_memory(x_BWD, memory, hide))
         return model.log_softmax(model.decoder_norm(x_BWD), m)
 
-# %% ../nbs/05_tiger.ipynb #c632c45e
+# %% ../nbs/05_tiger.ipynb #3b7b9853
 def exact_scores(
-    model:TIGER,
+    model:TIGER, # in evaluation mode
     tokens_BS:Tensor, # histories in tokens
     tokens_NM:Tensor # tokens of all items
 )->Tensor: # (B, N) log-probability of every item
@@ -159,7 +163,7 @@ def exact_scores(
         scores.append(sum(model.log_softmax(x_NMD[:,m], m).gather(1, tokens_NM[:,m:m+1]-1-m*model.K)[:,0] for m in range(model.M)))
     return torch.stack(scores)
 
-# %% ../nbs/05_tiger.ipynb #8d68fe28
+# %% ../nbs/05_tiger.ipynb #5d17c2c7
 class TIGERRecommender:
     "A trained TIGER and the catalogue it spells, as a recommender"
     def __init__(self,
@@ -187,26 +191,30 @@ class TIGERRecommender:
         rules = Constraints(self.trie, history_BT if mask_seen else None, allowed_N)
         with torch.inference_mode(): return beam_search(NextCode(self.model, tokens_BS), self.trie, len(history_BT), max(self.beams, k), k, rules)
 
-    def tokens(self, history_BT, user_B):
+    def tokens(self,
+        history_BT:Tensor, # item rows, right-aligned, -1 where there is none
+        user_B:Tensor|None # a number for each user
+    )->Tensor: # (B, S)
+        "Histories as the model reads them"
         tokens_BTM = torch.where(history_BT[...,None]>=0, self.tokens_NM[history_BT], 0)
         return self.model.with_user(tokens_BTM.flatten(1), None if user_B is None else user_B.to(history_BT.device))
 
-# %% ../nbs/05_tiger.ipynb #aacd4831
+# %% ../nbs/05_tiger.ipynb #9da48ffc
 def train_tiger(
     seqs:Sequences, # from step 4
     d:int=128, # model width
-    heads:int=6,
+    heads:int=6, # of attention
     d_head:int=64, # width of one head
     d_ff:int=1024, # hidden width of the feed-forward parts
     layers:int=4, # of the encoder, and of the decoder
-    dropout:float=.1,
+    dropout:float=.1, # share of numbers set to zero in training
     max_len:int=20, # items of history
     n_users:int=0, # tokens for users; 0: none
     label_smoothing:float=0., # share of the target's probability spread over all codes
     steps:int=10_000, # optimizer steps, at most
     batch_size:int=256, # examples
     lr:float=1e-3, # learning rate at its highest
-    weight_decay:float=.035,
+    weight_decay:float=.035, # AdamW's
     warmup:int=500, # steps of linear rise
     schedule:str='cosine', # afterwards
     every:int=1000, # steps between validations

@@ -20,14 +20,14 @@ from tqdm.auto import tqdm
 
 from .data import read_json, write_beside, write_json
 
-# %% ../nbs/foundations/training.ipynb #37b1d8d7
+# %% ../nbs/foundations/training.ipynb #9825890c
 class Batches:
     "Which examples are in which batch: a function of seed and step, the same on every process"
     def __init__(self,
         n:int, # examples
         batch_size:int, # of all processes together
         get, # function from example numbers (b,) to the tensors of a batch
-        seed:int=0,
+        seed:int=0, # of the shuffles
         lengths_X:Tensor|None=None # length of every example; similar lengths share a batch
     ):
         self.n,self.batch_size,self.get,self.seed,self.lengths_X = n,min(batch_size, n),get,seed,lengths_X
