@@ -124,7 +124,7 @@ class Run:
                 raise ValueError(f'{self.folder/name}: no such file; step {step!r} writes it (semids_{step})')
         return [self.folder/name for name in names]
 
-# %% ../nbs/pipeline.ipynb #2f74bcbe
+# %% ../nbs/pipeline.ipynb #6f627ca8
 def run_sasrec(
     run:Run
 ):
@@ -135,6 +135,7 @@ def run_sasrec(
     h_ND = item_embeddings(model, split.count_N)
     write_embeddings(h_ND, ixs.item_ids, run.folder)
     save_model(model, run.folder/'sasrec', best_step=found['best_step'], valid=found['best_score'])
+    if not PartialState().is_main_process: return
     with SummaryWriter(run.logs/'sasrec_logs') as w: w.add_embedding(h_ND, metadata=ixs.item_ids.tolist(), tag='item_embeddings')
 
 def run_rqvae(
@@ -157,6 +158,7 @@ def run_semantic_ids(
     ids,before_NM = make_ids(model, vectors, **run.settings['semantic_ids'])
     write_ids(ids, run.folder/'semantic_ids.json')
     write_json(run.folder/'semantic_ids_health.json', health(before_NM, ids))
+    if not PartialState().is_main_process: return
     x_NE = torch.from_numpy(vectors.rows_for(ids.item_ids))
     with torch.inference_mode(): z_NC = model.encode(x_NE)-quantize(model.encode(x_NE), model.codebooks_MKC)[1][-1]
     with SummaryWriter(run.logs/'semantic_ids_logs') as w:
@@ -175,13 +177,14 @@ def run_tiger(
     run:Run
 ):
     "Step 5: train TIGER, measure every recommender on the test part"
+    began = time.time()
     path,ids_path,_ = run.need('sequences.safetensors', 'semantic_ids.json', 'sasrec/model.safetensors')
     seqs = read_sequences(path)
     model,found = train_tiger(seqs, **run.arguments('tiger'))
     save_model(model, run.folder/'tiger', best_step=found['best_step'], valid=found['best_score'], ids=file_hash(ids_path))
     tables = measure(run, model, seqs)
     if PartialState().is_main_process:
-        write_json(run.folder/'metrics.json', tables | dict(seconds={s:r['seconds'] for s in STEPS if (r := _record(run, s))}))
+        write_json(run.folder/'metrics.json', tables | dict(seconds={s:r['seconds'] for s in STEPS if (r := _record(run, s))} | dict(tiger=round(time.time()-began, 1))))
         with SummaryWriter(run.logs/'tiger_logs') as w:
             flat = {f'{s}/{k}':str(v) if isinstance(v, list) else v for s in STEPS for k,v in run.settings.get(s, {}).items()} | dict(seed=run.settings['seed'])
             w.add_hparams(flat, {f'test/{k}':v for k,v in tables['seen masked']['TIGER'].items() if isinstance(v, float)}, run_name='.')
@@ -227,7 +230,7 @@ def show_table(
     return '\n'.join([*lines, '', f"test: {p['split']}; {p['candidates']} ranked; {which}; tie order {p['tie_order']}; seed {metrics['seed']}; "
                       f"'never seen' is Recall@10 for items without a training action"])
 
-# %% ../nbs/pipeline.ipynb #147e8209
+# %% ../nbs/pipeline.ipynb #16e0de5b
 def file_hash(
     path # file to read
 )->str:
@@ -260,7 +263,8 @@ def run_step(
     record = _record(run, step)
     if record and record['fingerprint']==fingerprint and all((run.folder/name).exists() and file_hash(run.folder/name)==h for name,h in record['outputs'].items()): return False
     (run.folder/'records'/f'{step}.json').unlink(missing_ok=True)
-    shutil.rmtree(run.logs/f'{step}_logs', ignore_errors=True)
+    if PartialState().is_main_process: shutil.rmtree(run.logs/f'{step}_logs', ignore_errors=True)
+    PartialState().wait_for_everyone()
     began = time.time()
     fn(run)
     PartialState().wait_for_everyone()

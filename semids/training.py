@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['Batches', 'lr_factor', 'fit', 'save_model', 'load_model']
 
-# %% ../nbs/foundations/training.ipynb #a16e5799
+# %% ../nbs/foundations/training.ipynb #026d6375
 import json, math, time
 from pathlib import Path
 
 import safetensors.torch
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor
@@ -62,7 +62,7 @@ def lr_factor(
     if schedule=='constant': return 1.
     return .5*(1+math.cos(math.pi*(step-warmup)/max(steps-warmup, 1)))
 
-# %% ../nbs/foundations/training.ipynb #df846b13
+# %% ../nbs/foundations/training.ipynb #a3f7f617
 def fit(
     model, # an nn.Module; called with a batch it returns (loss, dict of numbers to log, how many things the loss is the mean of)
     batches:Batches, # where the examples come from
@@ -81,7 +81,7 @@ def fit(
     seed:int=0 # of dropout and everything else random in the model
 )->dict: # steps, seconds, best_step, best_score; 'train' and 'valid': lists of dicts with their step
     "Train `model` in place; at the end it holds the weights of the best validation"
-    AcceleratorState._reset_state(reset_partial_state=False) # so that two calls in one program may differ in precision
+    AcceleratorState._reset_state(reset_partial_state=PartialState(cpu=cpu).num_processes==1) # two calls in one program may differ in precision and device
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     rank,world,device = accelerator.process_index,accelerator.num_processes,accelerator.device
     set_seed(seed, device_specific=True)
