@@ -29,7 +29,8 @@ if __name__ == '__main__':
     check = parser.parse_args().check
     text, pictures = readme()
     targets = {'README.md': text.encode()} | pictures
-    if check: sys.exit([f'{p} differs from nbs/index.ipynb; run python nbs/_readme.py' for p, b in targets.items() if not (nbs.parent/p).exists() or (nbs.parent/p).read_bytes() != b] and 1)
+    differ = [p for p, b in targets.items() if not (nbs.parent/p).exists() or (nbs.parent/p).read_bytes() != b]
+    if check: sys.exit(f'{", ".join(differ)}: not as nbs/index.ipynb has it; run python nbs/_readme.py' if differ else None)
     for p, content in targets.items():
         (nbs.parent/p).parent.mkdir(exist_ok=True)
         (nbs.parent/p).write_bytes(content)

@@ -57,7 +57,7 @@ BAD = {
     'item without vector': (lambda f, d, s: vectors(d, IDS[1:], np.ones((11, 8))), r"1 items of .*all.txt are not in .*vectors.pkl .first: \['i0'\]"),
     'vector without item': (lambda f, d, s: vectors(d, IDS + ['ghost'], np.ones((13, 8))), r"1 items of .*vectors.pkl are not in .*all.txt .first: \['ghost'\]"),
     'same vector id twice': (lambda f, d, s: vectors(d, IDS[:-1] + IDS[:1], np.ones((12, 8))), 'vectors.pkl.*1 item ids occur more than once'),
-    'NaN': (lambda f, d, s: vectors(d, IDS, np.where(np.arange(96).reshape(12, 8) == 20, np.nan, 1)), r"vectors.pkl.*item 'i11' .row 2. has nan in column 4"),
+    'NaN': (lambda f, d, s: vectors(d, IDS, np.where(np.arange(96).reshape(12, 8) == 20, np.nan, 1)), r"vectors.pkl.*item 'i10' .row 2. has nan in column 4"),
     'infinite': (lambda f, d, s: vectors(d, IDS, np.full((12, 8), np.inf)), 'has inf in column 0'),
     'not a pickle': (lambda f, d, s: (d/'vectors.pkl').write_bytes(b'hello'), 'vectors.pkl: not readable as item vectors'),
     'unknown setting': (lambda f, d, s: s['tiger'].update(layer=3), r"unknown setting 'tiger.layer'; did you mean 'tiger.layers'"),
