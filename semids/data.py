@@ -45,7 +45,7 @@ def _encode_ids(ids_A):
     rank[order] = np.arange(len(ids), dtype=np.int32)
     return ids[order], rank[rows_A]
 
-# %% ../nbs/foundations/data.ipynb #b3096c81
+# %% ../nbs/foundations/data.ipynb #da6fb503
 @dataclass(frozen=True, eq=False)
 class Interactions:
     "Who acted on what, oldest first: raw ids at the edges, row numbers inside"
@@ -74,6 +74,9 @@ class Interactions:
         "One row per action; users in order of first appearance, each user's actions by time, equal times as given"
         users_A,items_A = as_ids(users_A, f'{source}: users'),as_ids(items_A, f'{source}: items')
         if len(users_A)==0: raise ValueError(f'{source}: no actions; expected at least one')
+        if len(items_A)!=len(users_A) or times_A is not None and len(times_A)!=len(users_A):
+            raise ValueError(f'{source}: {len(users_A):,} users, {len(items_A):,} items'+('' if times_A is None else f', {len(times_A):,} times')+'; expected one of each for every action')
+        if times_A is not None and np.asarray(times_A).dtype.kind not in 'iu': raise ValueError(f'{source}: times are {np.asarray(times_A).dtype}; expected integers')
         item_ids,rows_A = _encode_ids(items_A)
         user_ids,first_U,u_A = np.unique(users_A, return_index=True, return_inverse=True)
         seen_order = np.argsort(first_U)
@@ -240,7 +243,7 @@ def with_times(self:Interactions,
     if len(times)!=len(self): raise ValueError(f'{path}: {len(times)} lines; {self.source} has {len(self)} users')
     return replace(self, times_A=np.concatenate(times))
 
-# %% ../nbs/foundations/data.ipynb #482c4e45
+# %% ../nbs/foundations/data.ipynb #b55ca590
 @dataclass(frozen=True, eq=False)
 class Examples:
     "Histories and what came next, as ranges of one flat array: the history is `items_A[start:end]`, the target `items_A[end]`"
@@ -305,7 +308,7 @@ def with_at_least(self:Interactions,
     "Only the users with at least `n` actions"
     user_A,item_A = np.repeat(self.user_ids, self.lengths_U),self.item_ids[self.items_A]
     kept_A = np.repeat(self.lengths_U>=n, self.lengths_U)
-    return Interactions.from_flat(user_A[kept_A], item_A[kept_A], None if self.times_A is None else self.times_A[kept_A], self.source)
+    return replace(Interactions.from_flat(user_A[kept_A], item_A[kept_A], None if self.times_A is None else self.times_A[kept_A], self.source), tie_order=self.tie_order)
 
 # %% ../nbs/foundations/data.ipynb #6330dca2
 @dataclass(frozen=True, eq=False)

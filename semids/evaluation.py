@@ -47,7 +47,7 @@ def rank(
     scores_BK,items_BK = scores_BN.topk(min(k, N))
     return items_BK.where(scores_BK>-torch.inf, -1),scores_BK
 
-# %% ../nbs/foundations/evaluation.ipynb #1211dac7
+# %% ../nbs/foundations/evaluation.ipynb #18bee314
 class Popularity:
     "Recommends the items with the most training actions"
     def __init__(self,
@@ -84,7 +84,8 @@ class Markov:
         user_B:Tensor|None=None # ignored: who asks makes no difference
     )->tuple: # (B, k) item rows; (B, k) scores
         "The `k` items that most often followed the latest one"
-        scores_BN = torch.from_numpy(self.follows_NN[history_BT[:,-1].numpy()].toarray())
+        scores_BN = torch.from_numpy(self.follows_NN[history_BT[:,-1].clamp(min=0).numpy()].toarray())
+        scores_BN[history_BT[:,-1]<0] = 0                               # nothing follows nothing
         scores_BN = scores_BN.masked_fill(scores_BN==0, -torch.inf) if self.backoff_N is None else scores_BN+self.backoff_N
         return rank(scores_BN, history_BT, k, mask_seen)
 

@@ -27,7 +27,7 @@ from .semantic_ids import health, make_ids, read_ids, write_ids
 from .tiger import TIGER, TIGERRecommender, train_tiger
 from .training import load_model, save_model
 
-# %% ../nbs/pipeline.ipynb #5b650969
+# %% ../nbs/pipeline.ipynb #1dddc103
 def _arguments(fn):
     "Names and types of the settings of a step: the annotated arguments with a plain type"
     return {name:p.annotation for name,p in inspect.signature(fn).parameters.items() if p.annotation in (int,float,str,list,bool)}
@@ -71,10 +71,9 @@ def read_settings(
     settings = read_json(path)
     _check(settings, SCHEMA, '', path)
     if settings['precision'] not in ('no','bf16'): raise ValueError(f"{path}: setting 'precision' is {settings['precision']!r}; expected 'no' or 'bf16'")
-    if Path(settings['name']).name!=settings['name']: raise ValueError(f"{path}: setting 'name' is {settings['name']!r}; expected a plain folder name")
     return settings
 
-# %% ../nbs/pipeline.ipynb #c1d41155
+# %% ../nbs/pipeline.ipynb #6de83c88
 class Run:
     "One run: its settings, its data, its folders"
     def __init__(self,
@@ -83,6 +82,7 @@ class Run:
         out='.', # gets `checkpoints/<name>` and `tensorboard_logs/<name>`
         device:str='auto' # 'auto': a GPU if there is one; 'cpu'
     ):
+        if settings['name'] in ('','.','..') or Path(settings['name']).name!=settings['name']: raise ValueError(f"the name of a run is {settings['name']!r}; expected a plain folder name")
         if device not in ('auto','cpu'): raise ValueError(f"device {device!r} is not one of 'auto', 'cpu'")
         self.settings,self.data,self.cpu = settings,Path(data),device=='cpu'
         self.folder,self.logs = (Path(out)/kind/settings['name'] for kind in ('checkpoints','tensorboard_logs'))
@@ -124,7 +124,7 @@ class Run:
                 raise ValueError(f'{self.folder/name}: no such file; step {step!r} writes it (semids_{step})')
         return [self.folder/name for name in names]
 
-# %% ../nbs/pipeline.ipynb #6f627ca8
+# %% ../nbs/pipeline.ipynb #9c3fc498
 def run_sasrec(
     run:Run
 ):
@@ -159,10 +159,9 @@ def run_semantic_ids(
     write_ids(ids, run.folder/'semantic_ids.json')
     write_json(run.folder/'semantic_ids_health.json', health(before_NM, ids))
     if not PartialState().is_main_process: return
-    x_NE = torch.from_numpy(vectors.rows_for(ids.item_ids))
-    with torch.inference_mode(): z_NC = model.encode(x_NE)-quantize(model.encode(x_NE), model.codebooks_MKC)[1][-1]
+    with torch.inference_mode(): z_NC = model.encode(torch.from_numpy(vectors.rows_for(ids.item_ids)))
     with SummaryWriter(run.logs/'semantic_ids_logs') as w:
-        w.add_embedding(z_NC, metadata=[[str(i),' '.join(ids.spell(n))] for n,i in enumerate(ids.item_ids)], metadata_header=['item','semantic ID'], tag='semantic_ids')
+        w.add_embedding(z_NC-quantize(z_NC, model.codebooks_MKC)[1][-1], metadata=[[str(i),' '.join(ids.spell(n))] for n,i in enumerate(ids.item_ids)], metadata_header=['item','semantic ID'], tag='semantic_ids')
 
 def run_conversion(
     run:Run
@@ -189,7 +188,7 @@ def run_tiger(
             flat = {f'{s}/{k}':str(v) if isinstance(v, list) else v for s in STEPS for k,v in run.settings.get(s, {}).items()} | dict(seed=run.settings['seed'])
             w.add_hparams(flat, {f'test/{k}':v for k,v in tables['seen masked']['TIGER'].items() if isinstance(v, float)}, run_name='.')
 
-# %% ../nbs/pipeline.ipynb #fd1b8a79
+# %% ../nbs/pipeline.ipynb #92d59034
 def measure(
     run:Run,
     model:TIGER, # trained
@@ -211,8 +210,10 @@ def measure(
         result[name] = {}
         for who,recommender in recommenders.items():
             found = evaluate(recommender, split.test, split.count_N, k, mask_seen)
-            assert who not in ('TIGER','SASRec') or bool((found.items_UK<len(ixs.item_ids)).all())
-            result[name][who] = found.metrics() | dict(invalid=int((found.items_UK[:,:10]<0).sum()) if who=='TIGER' else None,
+            top_UK = found.items_UK[:,:10].cpu()
+            real_UK = (top_UK>=0) & (top_UK<len(ixs.item_ids))
+            if mask_seen: real_UK &= ~(top_UK[:,:,None]==split.test.histories(torch.arange(len(split.test)))[:,None]).any(-1)
+            result[name][who] = found.metrics() | dict(invalid=int((~real_UK).sum()) if who=='TIGER' else None,
                 by_popularity={b:dict(users=n, recall10=v) for b,(n,v) in found.by_popularity().items()})
     if shop: result['ceiling'] = shop.best_metrics(split.test)
     return result
@@ -226,11 +227,14 @@ def show_table(
     for name,m in metrics[which].items():
         never = m['by_popularity'].get('never seen', {}).get('recall10')
         lines.append(f"{name:16}{m['recall@10']:10.4f}{m['ndcg@10']:10.4f}{m['coverage@10']:10.3f}" + (f'{never:12.3f}' if never is not None else ''))
+    if 'ceiling' in metrics and which=='seen masked':
+        c = metrics['ceiling']
+        lines.append(f"{'  computed':16}{c['recall@10']:10.4f}{c['ndcg@10']:10.4f}")
     p = metrics['protocol']
     return '\n'.join([*lines, '', f"test: {p['split']}; {p['candidates']} ranked; {which}; tie order {p['tie_order']}; seed {metrics['seed']}; "
                       f"'never seen' is Recall@10 for items without a training action"])
 
-# %% ../nbs/pipeline.ipynb #16e0de5b
+# %% ../nbs/pipeline.ipynb #82af92d1
 def file_hash(
     path # file to read
 )->str:
@@ -254,6 +258,7 @@ def run_step(
 )->bool: # False: nothing had changed
     "Run one step, unless a record says that the same inputs and settings already gave the files that are there"
     fn,reads,writes = STEPS[step]
+    PartialState(cpu=run.cpu)
     for path in run.files():
         if not path.exists(): raise ValueError(f'{path}: no such file; the setting data names it, and --data names its folder')
     inputs = {str(p.name):file_hash(p) for p in run.files()} | {name:file_hash(p) for name,p in zip(reads, run.need(*reads))}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .training import Batches, fit
 
-# %% ../nbs/01_rqvae.ipynb #617e8cad
+# %% ../nbs/01_rqvae.ipynb #1b99e7e7
 def quantize(
     z_BC:Tensor, # vectors
     codebooks_MKC # one codebook of K codewords per level
@@ -24,7 +24,7 @@ def quantize(
     codes,residuals = [],[z_BC]
     for codebook_KC in codebooks_MKC:
         codes.append(torch.cdist(residuals[-1].detach(), codebook_KC.detach()).argmin(1))
-        residuals.append(residuals[-1]-codebook_KC[codes[-1]])
+        residuals.append(residuals[-1]-codebook_KC[codes[-1]].detach())
     return torch.stack(codes, 1),torch.stack(residuals)
 
 # %% ../nbs/01_rqvae.ipynb #f8c9bfe6
@@ -147,7 +147,7 @@ def collision_rate(
     "1 - distinct/N"
     return 1-len(codes_NM.unique(dim=0))/len(codes_NM)
 
-# %% ../nbs/01_rqvae.ipynb #865f7b2a
+# %% ../nbs/01_rqvae.ipynb #ad659b61
 def standardize_and_init(
     model:RQVAE, # fresh
     x_NE:Tensor, # content vectors of the catalogue
@@ -157,25 +157,26 @@ def standardize_and_init(
     model.mean_E.copy_(x_NE.mean(0)); model.scale.copy_((x_NE-model.mean_E).square().mean().sqrt().clamp(min=1e-6))
     some = torch.randperm(len(x_NE), generator=torch.Generator().manual_seed(seed))[:50_000]
     M,K,_ = model.codebooks_MKC.shape
+    model.eval()
     with torch.no_grad(): model.codebooks_MKC.copy_(rq_kmeans(model.encode(x_NE[some]), M, K, seed))
 
 def revive(
     model:RQVAE, # whose codebooks are mended in place
-    z_NC:Tensor, # latent vectors of the catalogue
-    seed:int=0 # of what is drawn at random
+    z_NC:Tensor, # latent vectors of the catalogue, N>=K
+    g:torch.Generator # draws the items; hand in the same one every time
 )->int: # how many codewords were moved
-    "Move codewords that no item chooses onto residuals of randomly drawn items"
-    moved,g = 0,torch.Generator().manual_seed(seed)
+    "Move codewords that no item chooses onto residuals of as many items, drawn at random"
+    moved = 0
     residual_NC = z_NC
     for codebook_KC in model.codebooks_MKC:
         dead = quantize(residual_NC, codebook_KC[None])[0][:,0].bincount(minlength=len(codebook_KC))==0
-        drawn = torch.randint(len(z_NC), (int(dead.sum()),), generator=g).to(z_NC.device)
+        drawn = torch.randperm(len(z_NC), generator=g)[:int(dead.sum())].to(z_NC.device)
         with torch.no_grad(): codebook_KC[dead] = residual_NC[drawn]
         moved += len(drawn)
         residual_NC = quantize(residual_NC, codebook_KC[None])[1][-1]
     return moved
 
-# %% ../nbs/01_rqvae.ipynb #35fea61c
+# %% ../nbs/01_rqvae.ipynb #b5694cc7
 def train_rqvae(
     x_NE:Tensor, # content vectors of the catalogue
     h_ND:Tensor|None=None, # collaborative embeddings of the same items, row by row; None with alpha=0
@@ -199,6 +200,7 @@ def train_rqvae(
     if alpha and h_ND is None: raise ValueError(f'alpha={alpha} asks for the collaborative loss; it needs the embeddings of step 1')
     seed = run.get('seed', 0)
     torch.manual_seed(seed)
+    g = torch.Generator().manual_seed(seed)
     model = RQVAE(x_NE.shape[1], C, M, K, hidden, dropout, beta, alpha, h_ND.shape[1] if alpha else 0, alignment, temperature)
     standardize_and_init(model, x_NE, seed)
     items = [x_NE,h_ND] if alpha else [x_NE]
@@ -206,7 +208,7 @@ def train_rqvae(
     def validate(model):
         device = model.codebooks_MKC.device
         z_NC = torch.cat([model.encode(x.to(device)) for x in x_NE.split(8192)])
-        revived = revive(model, z_NC, seed)                            # first mend, then measure: the weights that are kept are those measured
+        revived = revive(model, z_NC, g)                            # first mend, then measure: the weights that are kept are those measured
         codes_NM,residuals = quantize(z_NC, model.codebooks_MKC)
         parts = [model(*(t[rows].to(device) for t in items)) for rows in torch.arange(len(x_NE)).split(batch_size)]
         usage_M,perplexity_M = usage(codes_NM, K)

@@ -20,7 +20,7 @@ from .evaluation import evaluate, rank
 from .layers import Block, Dropout, history_bias
 from .training import Batches, fit
 
-# %% ../nbs/00_sasrec.ipynb #01be01b5
+# %% ../nbs/00_sasrec.ipynb #801640ca
 def softmax_loss(
     h_PD:Tensor, # what each position expects
     target_P:Tensor, # the item that came
@@ -36,7 +36,7 @@ def sampled_softmax_loss(
     negatives_n:Tensor # items drawn uniformly, shared by all positions
 )->Tensor:
     "Cross-entropy against the target and a sample that stands for all other items (Jean et al. 2015)"
-    stands_for = math.log((len(items_ND)-1)/len(negatives_n))
+    stands_for = math.log(len(items_ND)/len(negatives_n))
     negative_Pn = (h_PD@items_ND[negatives_n].T + stands_for).masked_fill(negatives_n==target_P[:,None], -torch.inf)
     target_P1 = (h_PD*items_ND[target_P]).sum(1, keepdim=True)
     return (torch.cat([target_P1, negative_Pn], 1).logsumexp(1)-target_P1[:,0]).mean()
@@ -56,12 +56,13 @@ def draw_unseen(
     n_items:int # N
 )->Tensor: # (B, T) uniform among the items that are not in the row's sequence
     "One random item per position that the user does not have"
+    if n_items<=sequence_BT.shape[1] and any(len(set(row)-{-1})==n_items for row in sequence_BT.tolist()): raise ValueError(f'a user has all {n_items} items; there is none left to draw')
     drawn_BT = torch.randint(n_items, sequence_BT.shape, device=sequence_BT.device)
     while (seen_BT := (drawn_BT[:,:,None]==sequence_BT[:,None]).any(-1)).any():
         drawn_BT = torch.where(seen_BT, torch.randint_like(drawn_BT, n_items), drawn_BT)
     return drawn_BT
 
-# %% ../nbs/00_sasrec.ipynb #91786cc6
+# %% ../nbs/00_sasrec.ipynb #690d92c7
 class SASRec(nn.Module):
     "Self-attentive sequential recommendation: scores every item as the next one of a history (Kang & McAuley 2018)"
     def __init__(self,
@@ -116,6 +117,7 @@ class SASRec(nn.Module):
         sequence_BT:Tensor # item rows, right-aligned, -1 where there is none; every item is the target of those before it
     )->tuple: # loss, numbers to log, number of targets
         "Mean loss over all positions that have a target; a user with one item has none"
+        sequence_BT = sequence_BT[:,-self.max_len-1:]
         has_target_BT = sequence_BT[:,:-1]>=0 # right-aligned: what is followed by an item is an item's place
         h_PD,target_P = self.encode(sequence_BT[:,:-1])[has_target_BT],sequence_BT[:,1:][has_target_BT]
         items_ND = self.items.weight

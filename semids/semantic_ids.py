@@ -60,7 +60,7 @@ class SemanticIDs:
         rows = ''.join(f"<tr><td>{html.escape(str(self.item_ids[n]))}</td><td><code>{html.escape(' '.join(self.spell(n)))}</code></td></tr>" for n in range(min(5, len(self))))
         return f'<p>{self!r}, the first of them:</p><table><tr><th>item</th><th>semantic ID</th></tr>{rows}</table>'
 
-# %% ../nbs/02_semantic_ids.ipynb #886ec4c9
+# %% ../nbs/02_semantic_ids.ipynb #693825bd
 def write_ids(
     ids:SemanticIDs, # what to write
     path # JSON file
@@ -76,7 +76,8 @@ def read_ids(
     pairs = read_json(path, pairs=True)
     if not isinstance(pairs, list) or not pairs or not all(isinstance(kv, tuple) for kv in pairs):
         raise ValueError(f'{path}: expected one object `{{"item": ["<a_0>", ...]}}` with at least one item')
-    M,codes = len(pairs[0][1]),[]
+    M,codes = len(pairs[0][1]) if isinstance(pairs[0][1], list) else 0,[]
+    if not 0<M<=len(_LETTERS): raise ValueError(f'{path}: item {pairs[0][0]!r} has {pairs[0][1]!r}; expected a list of 1 to {len(_LETTERS)} code words')
     for item,words in pairs:
         if not isinstance(words, list) or len(words)!=M: raise ValueError(f'{path}: item {item!r} has {words!r}; expected {M} code words as the first item has')
         found = [re.fullmatch(rf'<{_LETTERS[m]}_(0|[1-9]\d{{0,8}})>', w) if isinstance(w, str) else None for m,w in enumerate(words)]

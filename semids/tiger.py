@@ -120,7 +120,7 @@ def to_hf(
     theirs.load_state_dict({name:w.detach().cpu() for name,w in weights.items()})
     return theirs.eval()
 
-# %% ../nbs/05_tiger.ipynb #7fa3ec52
+# %% ../nbs/05_tiger.ipynb #e6487774
 class NextCode:
     "TIGER as a scorer for `beam_search`: log-probabilities of the next code, with a cache"
     def __init__(self,
@@ -130,7 +130,7 @@ class NextCode:
         self.model,self.memory,self.cache = model,model.encode(tokens_BS),[None]*len(model.decoder)
     def __call__(self,
         prefix_BWm:Tensor, # codes so far of each beam
-        parent_BW:Tensor # the beam of the step before that each one continues
+        parent_BW:Tensor|None # the beam of the step before that each one continues; None at the first step
     )->Tensor: # (B, W, K)
         "Log-probabilities of every next code; reorders the cache first"
         model,(B,W,m) = self.model,prefix_BWm.shape

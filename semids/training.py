@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from .data import read_json, write_beside, write_json
 
-# %% ../nbs/foundations/training.ipynb #9825890c
+# %% ../nbs/foundations/training.ipynb #56754cf6
 class Batches:
     "Which examples are in which batch: a function of seed and step, the same on every process"
     def __init__(self,
@@ -30,6 +30,7 @@ class Batches:
         seed:int=0, # of the shuffles
         lengths_X:Tensor|None=None # length of every example; similar lengths share a batch
     ):
+        if n<1: raise ValueError('no examples to train on; are there users with more than three actions?')
         self.n,self.batch_size,self.get,self.seed,self.lengths_X = n,min(batch_size, n),get,seed,lengths_X
         self._epoch = None
     def __len__(self): return self.n//self.batch_size
@@ -50,7 +51,7 @@ class Batches:
         rows_X = torch.cat([piece[self.lengths_X[piece].argsort(stable=True)] for piece in pieces])
         return rows_X.view(len(self), self.batch_size)[torch.randperm(len(self), generator=g)]
 
-# %% ../nbs/foundations/training.ipynb #c47fa280
+# %% ../nbs/foundations/training.ipynb #dfb60f48
 def lr_factor(
     step:int, # counted from 0
     steps:int, # of the whole training
@@ -59,10 +60,11 @@ def lr_factor(
 )->float: # between 0 and 1
     "What the learning rate is multiplied by at a step"
     if step<warmup: return (step+1)/warmup
+    if schedule not in ('cosine','constant'): raise ValueError(f"schedule {schedule!r} is not one of 'cosine', 'constant'")
     if schedule=='constant': return 1.
     return .5*(1+math.cos(math.pi*(step-warmup)/max(steps-warmup, 1)))
 
-# %% ../nbs/foundations/training.ipynb #a3f7f617
+# %% ../nbs/foundations/training.ipynb #58bd2508
 def fit(
     model, # an nn.Module; called with a batch it returns (loss, dict of numbers to log, how many things the loss is the mean of)
     batches:Batches, # where the examples come from
@@ -84,6 +86,7 @@ def fit(
     AcceleratorState._reset_state(reset_partial_state=PartialState(cpu=cpu).num_processes==1) # two calls in one program may differ in precision and device
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     rank,world,device = accelerator.process_index,accelerator.num_processes,accelerator.device
+    if steps<1 or batches.batch_size<world: raise ValueError(f'{steps} steps of {batches.batch_size} examples on {world} processes; expected at least one step, and one example for each process')
     set_seed(seed, device_specific=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay, betas=(.9,.999))
     wrapped,optimizer = accelerator.prepare(model, optimizer)
@@ -114,12 +117,13 @@ def fit(
             _log(writer, 'valid', numbers | dict(step=step+1))
             found['valid'].append({'step':step+1} | {name:value for name,value in numbers.items() if not torch.is_tensor(value)})
             progress.set_postfix(loss=f"{found['train'][-1]['loss']:.3f}", score=f"{numbers['score']:.4f}")
+            if not math.isfinite(numbers['score']): raise ValueError(f"the validation score is {numbers['score']} at step {step+1}: the training has diverged; try a lower learning rate than {lr}")
             if numbers['score']>found['best_score']:
                 found |= dict(best_step=step+1, best_score=numbers['score'])
                 best = {name:value.detach().clone() for name,value in model.state_dict().items()}
             elif patience and len(found['valid'])-1-next(i for i,v in enumerate(found['valid']) if v['step']==found['best_step'])>=patience: break
     if best is not None: model.load_state_dict(best)
-    model.eval()
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False).eval()
     if writer: writer.close()
     return found | dict(steps=step+1, seconds=time.time()-began)
 
