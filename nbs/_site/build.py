@@ -249,7 +249,7 @@ def build(out):
     if lacking := [place for page in pages for place in page.lacking]:
         raise ValueError('one picture a cell, described by `#| fig-alt: ...`; not so in\n'+'\n'.join(lacking))
     home = pages[0]
-    home.cells.insert(1+next(i for i,c in enumerate(home.cells) if pictures(c)), text_cell(steps(home)))
+    home.cells.insert(1+max(i for i,c in enumerate(home.cells) if pictures(c)), text_cell(steps(home)))
     references,papers = bibliography(pages)
     reference = dict(glossary='Names', bibliography='Papers', genindex='Functions and classes')
     home.cells.append(text_cell(toctrees(groups | {'Reference':list(reference)}, {p.name:p.title for p in pages} | reference)))
