@@ -17,4 +17,5 @@ def test_notebook(path):
 def test_all_are_here():
     "A runner that finds nothing must not look like one that passes"
     assert {'00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search', '05_tiger', 'pipeline',
-            'data', 'evaluation', 'layers', 'training', 'index'} <= {p.stem for p in notebooks}
+            'data', 'evaluation', 'layers', 'training', 'index', 'beauty', 'codebook_collapse', 'collisions', 'new_items', 'own_data', 'protocol',
+            'slow_decoding', 'strong_sasrec'} <= {p.stem for p in notebooks}
