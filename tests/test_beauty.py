@@ -1,4 +1,5 @@
 "Independent figures on the real Amazon Beauty set; skipped where its files are not at hand"
+import json
 import os
 from pathlib import Path
 
@@ -34,3 +35,13 @@ def test_shuffled_ties_lower_the_counter(ixs):
 def test_vectors_match_by_id(ixs):
     vectors = read_item_vectors(beauty/'final_data_reduced.pkl')
     assert vectors.rows_for(ixs.item_ids).shape == (12_101, 128)
+
+def test_results_cell_gives_the_committed_numbers(tmp_path, monkeypatch):
+    "The cell of nbs/results/beauty.ipynb that is shown and not run leaves the file that its next cell reads"
+    results = Path(__file__).parent.parent/'nbs/results'
+    cells = [''.join(c['source']) for c in json.loads((results/'beauty.ipynb').read_text())['cells'] if c['cell_type'] == 'code']
+    (tmp_path/'data').mkdir()
+    (tmp_path/'data/Beauty').symlink_to(beauty.resolve())
+    monkeypatch.chdir(tmp_path)
+    exec('import json\nfrom pathlib import Path\n' + next(c for c in cells if 'eval: false' in c), {})
+    assert json.loads((tmp_path/'beauty_ties.json').read_text()) == json.loads((results/'beauty_ties.json').read_text())

@@ -1,5 +1,6 @@
 "The README's commands, as a user runs them: the whole demo, its files, its second run, its recommender"
 import json
+import os
 import re
 import subprocess
 import sys
@@ -39,12 +40,26 @@ def test_second_run_repeats_nothing(demo):
     done = command('semids_demo', '--device', 'cpu', cwd=demo[0])
     assert done.stdout.count('unchanged, not repeated') == 5
 
-def test_readme_recommends(demo):
+def test_readme_lines_run(demo):
+    "The README's Python, in the folder that the demo left: nothing is trained again, and it recommends"
     code = re.findall(r'```python\n(.*?)```', (root/'README.md').read_text(), re.S)
     assert len(code) == 1
     *lines, last = code[0].strip().splitlines()
-    program = '\n'.join([*lines, f'for item, logp in {last}: print(item, logp)'])
-    done = subprocess.run([sys.executable, '-c', program], cwd=demo[0], capture_output=True, text=True)
+    program = '\n'.join([*lines, f'for item, logp in {last}: print("->", item, logp)'])
+    done = subprocess.run([sys.executable, '-c', program], cwd=demo[0], capture_output=True, text=True, env=os.environ | {'CUDA_VISIBLE_DEVICES': ''})
     assert done.returncode == 0, done.stderr
-    items = [line.split()[0] for line in done.stdout.splitlines()]
+    assert done.stdout.count('unchanged, not repeated') == 5 and 'best possible' in done.stdout
+    items = [line.split()[1] for line in done.stdout.splitlines() if line.startswith('-> ')]
     assert len(set(items)) == 5 and not {'shampoo-1', 'conditioner-2'} & set(items)
+
+def test_shell_lines_name_what_is_installed():
+    "Every command in a shell block of README and notebooks exists and takes the options that are shown"
+    texts = [(root/'README.md').read_text()] + [''.join(c['source']) for p in (root/'nbs').rglob('*.ipynb') for c in json.loads(p.read_text())['cells'] if c['cell_type'] == 'markdown']
+    lines = {line for text in texts for block in re.findall(r'```sh\n(.*?)```', text, re.S) for line in re.split(r'\n| && ', block.strip())}
+    assert any(line.startswith('semids_pipeline') for line in lines)
+    for line in lines:
+        program, *options = line.split()
+        if program.startswith('semids_'): shown = command(program, '--help').stdout
+        else: shown = subprocess.run([sys.executable, '-m', {'tensorboard': 'tensorboard.main'}.get(program, program), *options[:program == 'pip'], '--help'], capture_output=True, text=True).stdout
+        for option in options:
+            if option.startswith('-'): assert re.search(rf'(^|[\s,\[]){re.escape(option)}\b', shown), f'{line}: no option {option}'
