@@ -18,8 +18,8 @@ FLAGS = {'slow', 'gpu'}
 
 def skipped(source, flags):
     "Is this cell left out of the run?"
-    marks = {w for line in re.findall(r'^#\|(?! *fig-)(.*)$', source, re.M) for w in line.replace(':', ' ').split()}
-    return {'eval', 'false'} <= marks or bool(marks & (FLAGS - set(flags)))
+    found = dict(re.findall(r'^#\| *([\w-]+):? *(.*)$', source, re.M))
+    return found.get('eval') == 'false' or bool(found.keys() & (FLAGS - set(flags)))
 
 class Runner(NotebookClient):
     flags = ()

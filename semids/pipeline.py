@@ -27,7 +27,7 @@ from .semantic_ids import health, make_ids, read_ids, write_ids
 from .tiger import TIGER, TIGERRecommender, train_tiger
 from .training import load_model, save_model
 
-# %% ../nbs/pipeline.ipynb #1dddc103
+# %% ../nbs/pipeline.ipynb #24b7490b
 def _arguments(fn):
     "Names and types of the settings of a step: the annotated arguments with a plain type"
     return {name:p.annotation for name,p in inspect.signature(fn).parameters.items() if p.annotation in (int,float,str,list,bool)}
@@ -60,6 +60,9 @@ def _check(settings, schema, where, path):
         elif not (isinstance(value, kind) or kind is float and isinstance(value, int)) or isinstance(value, bool) and kind is not bool:
             raise ValueError(f'{path}: setting {at+key!r} is {value!r}; expected {kind.__name__}')
 
+def _check_name(name, where):
+    if name in ('','.','..') or Path(name).name!=name: raise ValueError(f'{where} is {name!r}; expected a plain folder name')
+
 def read_settings(
     params # a JSON file, or the name of a preset
 )->dict:
@@ -71,9 +74,10 @@ def read_settings(
     settings = read_json(path)
     _check(settings, SCHEMA, '', path)
     if settings['precision'] not in ('no','bf16'): raise ValueError(f"{path}: setting 'precision' is {settings['precision']!r}; expected 'no' or 'bf16'")
+    _check_name(settings['name'], f"{path}: setting 'name'")
     return settings
 
-# %% ../nbs/pipeline.ipynb #6de83c88
+# %% ../nbs/pipeline.ipynb #fc37ee5f
 class Run:
     "One run: its settings, its data, its folders"
     def __init__(self,
@@ -82,7 +86,7 @@ class Run:
         out='.', # gets `checkpoints/<name>` and `tensorboard_logs/<name>`
         device:str='auto' # 'auto': a GPU if there is one; 'cpu'
     ):
-        if settings['name'] in ('','.','..') or Path(settings['name']).name!=settings['name']: raise ValueError(f"the name of a run is {settings['name']!r}; expected a plain folder name")
+        _check_name(settings['name'], 'the name of the run')
         if device not in ('auto','cpu'): raise ValueError(f"device {device!r} is not one of 'auto', 'cpu'")
         self.settings,self.data,self.cpu = settings,Path(data),device=='cpu'
         self.folder,self.logs = (Path(out)/kind/settings['name'] for kind in ('checkpoints','tensorboard_logs'))
@@ -188,7 +192,13 @@ def run_tiger(
             flat = {f'{s}/{k}':str(v) if isinstance(v, list) else v for s in STEPS for k,v in run.settings.get(s, {}).items()} | dict(seed=run.settings['seed'])
             w.add_hparams(flat, {f'test/{k}':v for k,v in tables['seen masked']['TIGER'].items() if isinstance(v, float)}, run_name='.')
 
-# %% ../nbs/pipeline.ipynb #92d59034
+# %% ../nbs/pipeline.ipynb #8319e391
+def _count_invalid(items_UK, split, mask_seen):
+    "Places that name no item, or, where seen items are masked, one of the history"
+    real_UK = (items_UK>=0) & (items_UK<len(split.count_N))
+    if mask_seen: real_UK &= ~(items_UK[:,:,None]==split.test.histories(torch.arange(len(split.test)))[:,None]).any(-1)
+    return int((~real_UK).sum())
+
 def measure(
     run:Run,
     model:TIGER, # trained
@@ -210,10 +220,7 @@ def measure(
         result[name] = {}
         for who,recommender in recommenders.items():
             found = evaluate(recommender, split.test, split.count_N, k, mask_seen)
-            top_UK = found.items_UK[:,:10].cpu()
-            real_UK = (top_UK>=0) & (top_UK<len(ixs.item_ids))
-            if mask_seen: real_UK &= ~(top_UK[:,:,None]==split.test.histories(torch.arange(len(split.test)))[:,None]).any(-1)
-            result[name][who] = found.metrics() | dict(invalid=int((~real_UK).sum()) if who=='TIGER' else None,
+            result[name][who] = found.metrics() | dict(invalid=_count_invalid(found.items_UK[:,:10], split, mask_seen) if who=='TIGER' else None,
                 by_popularity={b:dict(users=n, recall10=v) for b,(n,v) in found.by_popularity().items()})
     if shop: result['ceiling'] = shop.best_metrics(split.test)
     return result
