@@ -134,7 +134,7 @@ class Dropout(nn.Module):
         random_bytes = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
         return x*(random_bytes>=dead).to(x.dtype).mul_(256/(256-dead))
 
-# %% ../nbs/foundations/layers.ipynb #7325b058
+# %% ../nbs/foundations/layers.ipynb #fae71fb9
 class Block(nn.Module):
     "Pre-norm transformer block: self-attention, attention to a memory if `cross`, feed-forward; each added to its input"
     def __init__(self,
@@ -179,10 +179,7 @@ class Block(nn.Module):
         return x_BTD+self.dropout(self.down(self.dropout(F.relu(self.up(self.ff_norm(x_BTD))))))
     def forward(self,
         x_BTD:Tensor, # input
-        bias:Tensor|None=None, # for self-attention: causality, padding, position
-        memory:tuple|None=None, # keys and values of the memory, from `cross.keys_values`
-        memory_bias:Tensor|None=None # for the memory: its padding
+        bias:Tensor|None=None # for self-attention: causality, padding, position
     )->Tensor: # (B, T, D)
-        x_BTD = self.look_back(x_BTD, self.keys_values(x_BTD), bias)
-        if memory is not None: x_BTD = self.look_at_memory(x_BTD, memory, memory_bias)
-        return self.think(x_BTD)
+        "A block without `cross`: look back, then think"
+        return self.think(self.look_back(x_BTD, self.keys_values(x_BTD), bias))

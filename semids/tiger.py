@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['TIGER', 'to_hf', 'NextCode', 'exact_scores', 'TIGERRecommender', 'train_tiger']
 
-# %% ../nbs/05_tiger.ipynb #be936dbb
+# %% ../nbs/05_tiger.ipynb #4a36e1ef
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
 from .beam_search import Constraints, Trie, beam_search
-from .conversion import Sequences
+from .conversion import Sequences, training_windows
 from .data import Examples
 from .evaluation import evaluate
-from .layers import Block, DistanceBias, Dropout, causal_bias, padding_bias
+from .layers import Block, DistanceBias, Dropout, causal_bias, history_bias, padding_bias
 from .training import Batches, fit
 
-# %% ../nbs/05_tiger.ipynb #55013999
+# %% ../nbs/05_tiger.ipynb #567a7ac2
 class TIGER(nn.Module):
     "T5-style encoder-decoder that writes the semantic ID of the next item (Rajput et al. 2023, section 3.2)"
     def __init__(self,
@@ -32,11 +32,14 @@ class TIGER(nn.Module):
         dropout:float=.1, # share of numbers set to zero in training
         max_len:int=20, # items of history that are read
         n_users:int=0, # tokens for users, who are hashed to them; 0: none
-        label_smoothing:float=0. # share of the target's probability that training spreads over all codes
+        label_smoothing:float=0., # share of the target's probability that training spreads over all codes
+        causal:bool=False # in the encoder, does an item see only itself and earlier ones?
     ):
         super().__init__()
-        self.config = dict(M=M, K=K, d=d, heads=heads, d_head=d_head, d_ff=d_ff, layers=layers, dropout=dropout, max_len=max_len, n_users=n_users, label_smoothing=label_smoothing)
-        self.label_smoothing = label_smoothing
+        if causal and n_users: raise ValueError('tokens for users stand after the latest item, where a causal encoder hides them from the earlier ones; choose one of the two')
+        self.config = dict(M=M, K=K, d=d, heads=heads, d_head=d_head, d_ff=d_ff, layers=layers, dropout=dropout, max_len=max_len, n_users=n_users,
+                           label_smoothing=label_smoothing, causal=causal)
+        self.label_smoothing,self.causal = label_smoothing,causal
         self.M,self.K,self.max_len,self.n_users,self.n_tokens = M,K,max_len,n_users,1+M*K+n_users
         self.embed,self.head = nn.Embedding(self.n_tokens, d),nn.Linear(d, self.n_tokens, bias=False)
         nn.init.normal_(self.head.weight, std=d**-.5)
@@ -55,27 +58,35 @@ class TIGER(nn.Module):
         if user_B is None: raise ValueError('this model has tokens for users; it needs to know whose history it is')
         return torch.cat([tokens_BS, (1+self.M*self.K+user_B % self.n_users)[:,None]], 1)
 
+    def stairs(self,
+        tokens_BS:Tensor # history in tokens, 0 where there is none
+    )->Tensor: # (B, 1, S, S)
+        "Bias with which every item sees itself and the items before it"
+        return history_bias(tokens_BS[:,::self.M]>0).repeat_interleave(self.M, 2).repeat_interleave(self.M, 3)
+
     def encode(self,
         tokens_BS:Tensor # history in tokens, 0 where there is none
     )->tuple: # for each decoder block keys and values; the bias that hides padding
         "Read the history; what the decoder will look at"
-        hide = padding_bias(tokens_BS>0)
-        x_BSD,bias = self.dropout(self.embed(tokens_BS)),self.encoder_bias(tokens_BS.shape[1], tokens_BS.shape[1])+hide
+        S,hide = tokens_BS.shape[1],padding_bias(tokens_BS>0)
+        x_BSD,bias = self.dropout(self.embed(tokens_BS)),self.encoder_bias(S, S)+(self.stairs(tokens_BS) if self.causal else hide)
         for block in self.encoder: x_BSD = block(x_BSD, bias)
         x_BSD = self.dropout(self.encoder_norm(x_BSD))
         return [block.cross.keys_values(x_BSD) for block in self.decoder],hide
 
     def decode(self,
-        memory:tuple, # from `encode`
-        target_BM:Tensor # tokens of the items to write
-    )->Tensor: # (B, M, D)
+        memory:tuple, # from `encode`; its bias may also be (B, 1, T*M, S), to hide from each item what comes after it
+        target_BTM:Tensor # tokens of T items to write for every history
+    )->Tensor: # (B, T, M, D)
         "What the decoder says at each place when everything before that place is right (teacher forcing)"
-        keys_values,hide = memory
-        x_BMD = self.dropout(self.embed(F.pad(target_BM[:,:-1], (1,0))))
-        M = x_BMD.shape[1]
-        bias = self.decoder_bias(M, M)+causal_bias(M, x_BMD.device)
-        for block,kv in zip(self.decoder, keys_values): x_BMD = block(x_BMD, bias, kv, hide)
-        return self.dropout(self.decoder_norm(x_BMD))
+        (keys_values,hide),(B,T,M) = memory,target_BTM.shape
+        bias = self.decoder_bias(M, M)+causal_bias(M, target_BTM.device)
+        x_XMD = self.dropout(self.embed(F.pad(target_BTM[...,:-1].flatten(0, 1), (1,0))))   # X = B*T items, which do not see each other
+        for block,kv in zip(self.decoder, keys_values):
+            x_XMD = block.look_back(x_XMD, block.keys_values(x_XMD), bias)
+            x_XMD = block.look_at_memory(x_XMD.view(B, T*M, -1), kv, hide).view(x_XMD.shape)
+            x_XMD = block.think(x_XMD)
+        return self.dropout(self.decoder_norm(x_XMD)).unflatten(0, (B,T))
 
     def log_softmax(self,
         x_BD:Tensor, # what the decoder says, (..., D)
@@ -86,12 +97,16 @@ class TIGER(nn.Module):
 
     def forward(self,
         tokens_BS:Tensor, # history in tokens, 0 where there is none
-        target_BM:Tensor # tokens of the item that came next
-    )->tuple: # loss, loss of each level, batch size
+        target_BTM:Tensor # tokens of the item that came next (T=1), or of what came after each item of the history, 0 where there is none (`causal` only)
+    )->tuple: # loss, loss of each level, number of targets
         "Mean cross-entropy of the codes of the next item"
-        x_BMD = self.decode(self.encode(tokens_BS), target_BM)
-        levels = [F.cross_entropy(self.log_softmax(x_BMD[:,m], m), target_BM[:,m]-1-m*self.K, label_smoothing=self.label_smoothing) for m in range(self.M)]
-        return sum(levels)/self.M,{f'loss_{m}':loss for m,loss in enumerate(levels)},len(target_BM)
+        T,(keys_values,hide) = target_BTM.shape[1],self.encode(tokens_BS)
+        if T>1 and not self.causal: raise ValueError(f'{T} targets a history: the encoder has shown every item those that come after it; build the model with causal=True')
+        if T>1: hide = self.stairs(tokens_BS)
+        real_BT = target_BTM[...,0]>0
+        x_PMD,target_PM = self.decode((keys_values,hide), target_BTM)[real_BT],target_BTM[real_BT]
+        levels = [F.cross_entropy(self.log_softmax(x_PMD[:,m], m), target_PM[:,m]-1-m*self.K, label_smoothing=self.label_smoothing) for m in range(self.M)]
+        return sum(levels)/self.M,{f'loss_{m}':loss for m,loss in enumerate(levels)},len(target_PM)
 
 # %% ../nbs/05_tiger.ipynb #d291de5e
 def to_hf(
@@ -147,7 +162,7 @@ class NextCode:
             x_BWD = block.think(block.look_at_memory(x_BWD, memory, hide))
         return model.log_softmax(model.decoder_norm(x_BWD), m)
 
-# %% ../nbs/05_tiger.ipynb #3b7b9853
+# %% ../nbs/05_tiger.ipynb #5adea6bd
 def exact_scores(
     model:TIGER, # in evaluation mode
     tokens_BS:Tensor, # histories in tokens
@@ -156,10 +171,7 @@ def exact_scores(
     "Every item's log-probability by teacher forcing, one user at a time: the oracle of beam search"
     scores = []
     for tokens_S in tokens_BS:
-        keys_values,hide = model.encode(tokens_S[None])
-        N = len(tokens_NM)
-        memory = [[t.expand(N, -1, -1, -1) for t in kv] for kv in keys_values],hide
-        x_NMD = model.decode(memory, tokens_NM)
+        x_NMD = model.decode(model.encode(tokens_S[None]), tokens_NM[None])[0]
         scores.append(sum(model.log_softmax(x_NMD[:,m], m).gather(1, tokens_NM[:,m:m+1]-1-m*model.K)[:,0] for m in range(model.M)))
     return torch.stack(scores)
 
@@ -199,7 +211,7 @@ class TIGERRecommender:
         tokens_BTM = torch.where(history_BT[...,None]>=0, self.tokens_NM[history_BT], 0)
         return self.model.with_user(tokens_BTM.flatten(1), None if user_B is None else user_B.to(history_BT.device))
 
-# %% ../nbs/05_tiger.ipynb #9da48ffc
+# %% ../nbs/05_tiger.ipynb #73fc7002
 def train_tiger(
     seqs:Sequences, # from step 4
     d:int=128, # model width
@@ -211,8 +223,9 @@ def train_tiger(
     max_len:int=20, # items of history
     n_users:int=0, # tokens for users; 0: none
     label_smoothing:float=0., # share of the target's probability spread over all codes
+    causal:bool=False, # encoder that looks back only, so that one pass trains on all positions of a history
     steps:int=10_000, # optimizer steps, at most
-    batch_size:int=256, # examples
+    batch_size:int=256, # examples; with `causal` histories, each with up to `max_len` targets
     lr:float=1e-3, # learning rate at its highest
     weight_decay:float=.035, # AdamW's
     warmup:int=500, # steps of linear rise
@@ -226,11 +239,16 @@ def train_tiger(
     "Step 5: TIGER on every prefix of the training histories, chosen on the validation part"
     seed = run.get('seed', 0)
     torch.manual_seed(seed)
-    model = TIGER(seqs.tokens_NM.shape[1], seqs.K, d, heads, d_head, d_ff, layers, dropout, max_len, n_users, label_smoothing)
-    def get(rows_B):
+    model = TIGER(seqs.tokens_NM.shape[1], seqs.K, d, heads, d_head, d_ff, layers, dropout, max_len, n_users, label_smoothing, causal)
+    windows = training_windows(seqs.valid, max_len)
+    def one_target(rows_B):
         tokens_BS = seqs.tokens(seqs.train.histories(rows_B, max_len))
-        return model.with_user(tokens_BS, seqs.train.user_X[rows_B]),seqs.tokens_NM[seqs.train.target_X[rows_B]]
-    batches = Batches(len(seqs.train), batch_size, get, seed, seqs.train.lengths_X.clamp(max=max_len))
+        return model.with_user(tokens_BS, seqs.train.user_X[rows_B]),seqs.tokens_NM[seqs.train.target_X[rows_B]][:,None]
+    def all_targets(rows_B):
+        tokens_BTM = seqs.tokens(windows.histories(rows_B)).unflatten(1, (-1,model.M))
+        return tokens_BTM[:,:-1].flatten(1),tokens_BTM[:,1:]*(tokens_BTM[:,:-1]>0)
+    examples,get = (windows,all_targets) if causal else (seqs.train,one_target)
+    batches = Batches(len(examples), batch_size, get, seed, examples.lengths_X.clamp(max=max_len))
     some = torch.randperm(len(seqs.valid), generator=torch.Generator().manual_seed(seed))[:valid_users or None]
     asked = Examples(seqs.valid.items_A, *(t[some] for t in (seqs.valid.start_X,seqs.valid.end_X,seqs.valid.user_X)))
     def validate(model):
