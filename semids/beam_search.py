@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# %% ../nbs/04_beam_search.ipynb #571e6e0b
+# %% ../nbs/04_beam_search.ipynb #c69e84d0
 class Trie:
     "All valid semantic IDs as nodes numbered level by level; children of a node are consecutive"
     def __init__(self,
-        codes_NM:Tensor # unique codes of all items
+        codes_NM:Tensor, # unique codes of all items
+        dense_bytes:int=2**26 # a level's table of children may be as large
     ):
         codes = codes_NM.cpu().numpy()
         order = np.lexsort(codes.T[::-1])
@@ -24,27 +25,38 @@ class Trie:
         new_NM[1:,1:] = np.logical_or.accumulate(codes[1:]!=codes[:-1], axis=1)
         if not new_NM[:,-1].all(): raise ValueError(f'{int((~new_NM[:,-1]).sum())} of {N} items share their codes with another; a trie needs unique semantic IDs')
         begin = [np.append(np.flatnonzero(new_NM[:,m]), N) for m in range(self.M+1)]
-        as_tensor = lambda a: torch.from_numpy(np.ascontiguousarray(a)).to(codes_NM.device)
+        as_tensor = lambda a: torch.from_numpy(a.astype(np.int32)).to(codes_NM.device)
         self.leaves = [as_tensor(b) for b in begin]                    # depth m: node i has the leaves leaves[m][i] to leaves[m][i+1]-1
         self.first = [as_tensor(np.searchsorted(begin[m+1], begin[m])) for m in range(self.M)] # depth m: node i has the children first[m][i] to first[m][i+1]-1
         self.code = [as_tensor(codes[begin[m+1][:-1],m]) for m in range(self.M)] # depth m+1: the code by which each node is reached
         self.width = [int((f[1:]-f[:-1]).max()) for f in self.first]   # most children of any node
-        self.item = as_tensor(order)                                   # which item each leaf is
-        self.leaf = torch.empty_like(self.item)                        # and the other way round
-        self.leaf[self.item] = torch.arange(N, device=self.leaf.device)
+        self.item = torch.from_numpy(order).to(codes_NM.device)        # which item each leaf is
+        self.leaf = torch.empty_like(self.code[-1])                    # and the other way round
+        self.leaf[self.item] = torch.arange(N, dtype=torch.int32, device=self.leaf.device)
+        self.K = int(codes.max())+1
+        self.table = [self._table(m) if 2*self.width[m]>self.K and 4*self.K*len(self.first[m])<=dense_bytes else None for m in range(self.M)]
+
+    def _table(self, m):
+        "(nodes, K) child by code, -1 where there is none"
+        n_children = self.first[m].diff()
+        table = self.code[m].new_full((len(n_children),self.K), -1)
+        parent = torch.arange(len(n_children), device=table.device).repeat_interleave(n_children)
+        table[parent,self.code[m]] = torch.arange(len(parent), dtype=table.dtype, device=table.device)
+        return table
 
     def __len__(self): return len(self.item)
     def children(self,
         m:int, # depth of the nodes
         node_BW:Tensor # node numbers
-    )->tuple: # (B, W, J) numbers of the children, at depth m+1; (B, W, J) which of them exist
+    )->tuple: # (B, W, J) numbers of the children, at depth m+1, and -1 where there is none; (B, W, J) their codes
         "All children of some nodes, side by side"
+        if self.table[m] is not None: return self.table[m][node_BW],torch.arange(self.K, device=node_BW.device).expand(*node_BW.shape, -1)
         first_BW = self.first[m][node_BW]
-        child_BWJ = first_BW[...,None]+torch.arange(self.width[m], device=node_BW.device)
-        exists_BWJ = child_BWJ<self.first[m][node_BW+1][...,None]
-        return child_BWJ.where(exists_BWJ, 0),exists_BWJ
+        child_BWJ = first_BW[...,None]+torch.arange(self.width[m], dtype=first_BW.dtype, device=node_BW.device)
+        child_BWJ = child_BWJ.where(child_BWJ<self.first[m][node_BW+1][...,None], -1)
+        return child_BWJ,self.code[m][child_BWJ].long()
 
-# %% ../nbs/04_beam_search.ipynb #6d9b1312
+# %% ../nbs/04_beam_search.ipynb #ba8ef659
 class Constraints:
     "Which items may come out: not those seen by each user, and only those allowed for everyone"
     def __init__(self,
@@ -60,23 +72,25 @@ class Constraints:
             N = len(trie)
             seen_BT = torch.where(seen_BT>=0, trie.leaf[seen_BT], N)   # N: no leaf, sorts last
             if allowed_N is not None: seen_BT = torch.where(torch.cat([allowed_leaf, allowed_leaf.new_zeros(1)])[seen_BT]>0, seen_BT, N) # counted once
-            seen_BT = seen_BT.sort(1)[0]
+            seen_BT = seen_BT.sort(1)[0]                              # as leaves
             seen_BT[:,1:] = seen_BT[:,1:].where(seen_BT[:,1:]!=seen_BT[:,:-1], N)
             self.seen_BT = seen_BT.sort(1)[0].contiguous()
 
-    def alive(self,
+    @property
+    def n_seen(self): return 0 if self.seen_BT is None else self.seen_BT.shape[1]
+    def left(self,
         m:int, # depth of the nodes
-        node_BWJ:Tensor # node numbers
-    )->Tensor: # (B, W, J) True where at least one item below may come out
-        "Is anything left below these nodes?"
-        low,high = self.trie.leaves[m][node_BWJ],self.trie.leaves[m][node_BWJ+1]
+        node_BX:Tensor, # node numbers, (B, ...)
+        seen:bool=True # leave out the items that the user has?
+    )->Tensor: # same shape
+        "How many items below these nodes may come out?"
+        low,high = self.trie.leaves[m][node_BX],self.trie.leaves[m][node_BX+1]
         left = high-low if self.allowed_sum is None else self.allowed_sum[high]-self.allowed_sum[low]
-        if self.seen_BT is not None:
-            below = lambda leaf: torch.searchsorted(self.seen_BT, leaf.flatten(1)).view(leaf.shape)
-            left = left-(below(high)-below(low))
-        return left>0
+        if not seen or self.seen_BT is None: return left
+        below = lambda leaf: torch.searchsorted(self.seen_BT, leaf.flatten(1)).view(leaf.shape)
+        return left-(below(high)-below(low))
 
-# %% ../nbs/04_beam_search.ipynb #23c8979c
+# %% ../nbs/04_beam_search.ipynb #0cd655e0
 def beam_search(
     next_logp, # function (prefix_BWm, parent_BW or None at level 0) -> (B, W, K) log-probability of every next code
     trie:Trie, # the items that exist
@@ -94,13 +108,16 @@ def beam_search(
     parent_BW = None
     for m in range(trie.M):
         logp_BWK = next_logp(prefix_BWm, parent_BW)
-        child_BWJ,ok_BWJ = trie.children(m, node_BW)
-        if rules is not None: ok_BWJ = ok_BWJ & rules.alive(m+1, child_BWJ)
-        code_BWJ = trie.code[m][child_BWJ]
-        score_BWJ = (score_BW[...,None]+logp_BWK.gather(2, code_BWJ)).masked_fill(~ok_BWJ, -torch.inf)
-        score_BW,at_BW = score_BWJ.flatten(1).topk(min(W, score_BWJ[0].numel()))
-        parent_BW = at_BW//child_BWJ.shape[2]
-        node_BW,code_BW = child_BWJ.flatten(1).gather(1, at_BW),code_BWJ.flatten(1).gather(1, at_BW)
-        prefix_BWm = torch.cat([prefix_BWm.gather(1, parent_BW[...,None].expand(-1, -1, m)), code_BW[...,None]], 2)
+        child_BWJ,code_BWJ = trie.children(m, node_BW)
+        score_BWJ = (score_BW[...,None]+logp_BWK.gather(2, code_BWJ)).masked_fill(child_BWJ<0, -torch.inf)
+        if rules is not None and rules.allowed_sum is not None: score_BWJ = score_BWJ.masked_fill(rules.left(m+1, child_BWJ, seen=False)==0, -torch.inf)
+        n_children = score_BWJ[0].numel()
+        score_BW,at_BW = score_BWJ.flatten(1).topk(min(W+(rules.n_seen if rules else 0), n_children))
+        if rules is not None and rules.n_seen:
+            all_seen_BW = rules.left(m+1, child_BWJ.flatten(1).gather(1, at_BW))<=0
+            score_BW,best_BW = score_BW.masked_fill(all_seen_BW, -torch.inf).topk(min(W, n_children))
+            at_BW = at_BW.gather(1, best_BW)
+        parent_BW,node_BW = at_BW//child_BWJ.shape[2],child_BWJ.flatten(1).gather(1, at_BW).clamp(min=0)
+        prefix_BWm = torch.cat([prefix_BWm.gather(1, parent_BW[...,None].expand(-1, -1, m)), trie.code[m][node_BW].long()[...,None]], 2)
     k = min(k, score_BW.shape[1])
     return trie.item[node_BW[:,:k]].where(score_BW[:,:k]>-torch.inf, -1),score_BW[:,:k]

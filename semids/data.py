@@ -310,7 +310,7 @@ def with_at_least(self:Interactions,
     kept_A = np.repeat(self.lengths_U>=n, self.lengths_U)
     return replace(Interactions.from_flat(user_A[kept_A], item_A[kept_A], None if self.times_A is None else self.times_A[kept_A], self.source), tie_order=self.tie_order)
 
-# %% ../nbs/foundations/data.ipynb #6330dca2
+# %% ../nbs/foundations/data.ipynb #de364820
 @dataclass(frozen=True, eq=False)
 class ItemVectors:
     "One vector per item, with the raw ids they belong to; `ValueError` for duplicate ids and for NaN or infinite values"
@@ -350,8 +350,8 @@ def _refuse_duplicates(ids, source):
 def match_ids(
     wanted, # (N,) ids to find
     have, # (N,) ids to find them in
-    wanted_source:str='wanted', # their names in
-    have_source:str='have' # an error message
+    wanted_source:str='wanted', # what error messages call the first
+    have_source:str='have' # and the second
 )->np.ndarray: # (N,) with `have[result]==wanted`
     "Where each wanted id stands; `ValueError` with counts and the first few if ids are missing, extra or duplicate"
     wanted,have = as_ids(wanted, wanted_source),as_ids(have, have_source)

@@ -64,8 +64,9 @@ def machine():
     cpu = next((l.split(':')[1].strip() for l in Path('/proc/cpuinfo').read_text().splitlines() if l.startswith('model name')), 'unknown')
     return dict(cpu=cpu, cores=os.cpu_count())
 
-def main(programs, unit, peers=()):
-    "Run a benchmark from the command line; `peers` are the programs that run in the peers' environment"
+def main(programs, unit, peers=(), same=None):
+    """Run a benchmark from the command line; `peers` are the programs that run in the peers' environment, `same` is what all programs
+    tell about themselves alike: a list"""
     parser = argparse.ArgumentParser()
     parser.add_argument('names', nargs='*', default=list(programs), help='which programs; the first is what the others are compared with')
     parser.add_argument('--rounds', type=int, default=5)
@@ -88,10 +89,14 @@ def main(programs, unit, peers=()):
         rows.append(dict(name=w.name, precision=w.about.get('precision'), units_per_second=statistics.median(speed[w.name]), lowest=min(speed[w.name]),
             highest=max(speed[w.name]), ratio=statistics.median(ratios), ratio_lowest=min(ratios), ratio_highest=max(ratios),
             share_of_peak=done/statistics.median(r['seconds'] for r in rounds[w.name])/peak if done else None, peak_gflops=peak/1e9,
-            mib=max(r['mib'] for r in rounds[w.name]), **{k:v for k,v in w.about.items() if k not in ('precision','flops')}))
+            mib=max(r['mib'] for r in rounds[w.name]), **{k:v for k,v in w.about.items() if k not in ('precision','flops',same)}))
         w.process.stdin.close()
         w.process.wait()
     result = dict(benchmark=Path(sys.argv[0]).stem, unit=unit, rounds=options.rounds, device=options.device, threads=options.threads, machine=machine(), rows=rows)
+    if same:
+        expected,*others = [w.about[same] for w in workers]
+        result['same'] = min(sum(a==b for a,b in zip(expected, other))/len(expected) for other in others)
+        print(f'the same results for {result["same"]:.1%} of {len(expected)}')
     if options.out: options.out.write_text(json.dumps(result, indent=1)+'\n')
     print(f"{unit} per second, median of {options.rounds} rounds in turn, {options.threads} threads\n")
     print(f"{'':28}{'median':>10}{'lowest':>10}{'highest':>10}{'ours is':>10}{'of peak':>9}{'MiB':>8}")

@@ -1,0 +1,68 @@
+"""Decoding with 50 beams over the items that exist, users per second, 64 users at a time, the same weights.
+
+    python tests/benchmarks/decoding.py
+
+The peer is `transformers`' `generate` with `prefix_allowed_tokens_fn` over nested dicts, as most open TIGER code has it. One thing is
+added to it: log-probabilities are normalized over the codes of a level, as ours are, so that both search for the same thing; before
+the clock runs, the ten best items of 64 users are compared. Weights are random. Users come in random order; ours takes 256 of them
+and puts histories of similar length into batches of 64, as `evaluate` does, the peer takes 64 as they come.
+"""
+import itertools
+from sidebyside import main
+
+SIZE = dict(M=4, K=256, d=128, heads=6, d_head=64, d_ff=1024, layers=4)
+
+def setting():
+    "The histories, the model, and the users in the order of a shuffle"
+    import torch
+    from beauty import sequences
+    from semids.tiger import TIGER
+    torch.manual_seed(0)
+    seqs,model = sequences(),TIGER(**SIZE).eval()
+    return seqs,model,torch.randperm(len(seqs.test), generator=torch.Generator().manual_seed(0))
+
+def ours(device):
+    from semids.tiger import TIGERRecommender
+    seqs,model,order = setting()
+    recommend,users = TIGERRecommender(model.to(device), seqs.tokens_NM, beams=50),itertools.cycle(order.split(256)[:50])
+    def work():
+        rows = next(users)
+        for rows in rows[seqs.test.lengths_X[rows].argsort()].split(64): recommend(seqs.test.histories(rows, 20), 10, mask_seen=False)
+        return 256
+    first = recommend(seqs.test.histories(order[:64], 20), 10, mask_seen=False)[0]
+    return work,dict(precision='fp32', flops=True, top=first.tolist())
+
+def transformers(device):
+    import torch
+    from transformers import LogitsProcessorList
+    from transformers.generation import PrefixConstrainedLogitsProcessor
+    from semids.tiger import to_hf
+    seqs,model,order = setting()
+    users = itertools.cycle(order.split(64)[:200])
+    theirs = to_hf(model).to(device)
+    nested = {}
+    for row in seqs.tokens_NM.tolist():
+        node = nested
+        for token in row: node = node.setdefault(token, {})
+    def allowed(user, prefix):
+        node = nested
+        for token in prefix[1:].tolist(): node = node.get(token, {})
+        return list(node) or [0]
+    class OneLevel(PrefixConstrainedLogitsProcessor):
+        def __call__(self, input_ids, scores):
+            m = input_ids.shape[1]-1
+            return super().__call__(input_ids, scores-scores[:,1+m*256:1+(m+1)*256].logsumexp(1, keepdim=True))
+    processors = LogitsProcessorList([OneLevel(allowed, 50)])
+    def best(rows):
+        tokens_BS = seqs.tokens(seqs.test.histories(rows, 20)).to(device)
+        with torch.inference_mode():
+            return theirs.generate(input_ids=tokens_BS, attention_mask=(tokens_BS>0).long(), num_beams=50, num_return_sequences=10, max_new_tokens=4,
+                                   do_sample=False, length_penalty=0., early_stopping=False, logits_processor=processors)
+    def work():
+        best(next(users))
+        return 64
+    item_of = {tuple(row):n for n,row in enumerate(seqs.tokens_NM.tolist())}
+    first = [item_of[tuple(row)] for row in best(order[:64])[:,1:].tolist()]
+    return work,dict(precision='fp32', flops=True, top=torch.tensor(first).view(64, 10).tolist())
+
+if __name__=='__main__': main({'semids':ours, 'transformers generate':transformers}, 'users', same='top')
