@@ -310,6 +310,18 @@ def with_at_least(self:Interactions,
     kept_A = np.repeat(self.lengths_U>=n, self.lengths_U)
     return replace(Interactions.from_flat(user_A[kept_A], item_A[kept_A], None if self.times_A is None else self.times_A[kept_A], self.source), tie_order=self.tie_order)
 
+# %% ../nbs/foundations/data.ipynb #ad228c25
+@patch
+def windows(self:Examples,
+    max_len:int # items of history in a window
+)->Examples: # their histories are windows of at most `max_len`+1 items; those of a user, oldest first
+    "The histories as windows, for models that predict what comes after every item; histories of one item have none"
+    n_windows_X = ((self.lengths_X-1).clamp(min=0)+max_len-1)//max_len
+    of_W = torch.repeat_interleave(torch.arange(len(self)), n_windows_X)
+    later_W = n_windows_X.cumsum(0)[of_W]-1-torch.arange(len(of_W))     # windows of the same history after this one
+    end_W = self.end_X[of_W]-later_W*max_len
+    return Examples(self.items_A, torch.maximum(self.start_X[of_W], end_W-max_len-1), end_W, self.user_X[of_W])
+
 # %% ../nbs/foundations/data.ipynb #de364820
 @dataclass(frozen=True, eq=False)
 class ItemVectors:

@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['TIGER', 'to_hf', 'NextCode', 'exact_scores', 'TIGERRecommender', 'training_batches', 'train_tiger']
 
-# %% ../nbs/05_tiger.ipynb #4a36e1ef
+# %% ../nbs/05_tiger.ipynb #780bf986
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
 from .beam_search import Constraints, Trie, beam_search
-from .conversion import Sequences, training_windows
+from .conversion import Sequences
 from .data import Examples
 from .evaluation import evaluate
 from .layers import Block, DistanceBias, Dropout, causal_bias, history_bias, padding_bias
@@ -213,7 +213,7 @@ class TIGERRecommender:
         tokens_BTM = torch.where(history_BT[...,None]>=0, self.tokens_NM[history_BT], 0)
         return self.model.with_user(tokens_BTM.flatten(1), None if user_B is None else user_B.to(history_BT.device))
 
-# %% ../nbs/05_tiger.ipynb #3b315bb1
+# %% ../nbs/05_tiger.ipynb #18bcb1b7
 def training_batches(
     seqs:Sequences, # from step 4
     model:TIGER, # decides: one target a history, or all of them in one pass
@@ -221,7 +221,7 @@ def training_batches(
     seed:int=0 # of the shuffles
 )->Batches: # of tokens (B, S) and targets (B, T, M)
     "What TIGER is trained on, histories of similar length together"
-    windows = training_windows(seqs.valid, model.max_len)
+    windows = seqs.valid.windows(model.max_len)
     def one_target(rows_B):
         tokens_BS = seqs.tokens(seqs.train.histories(rows_B, model.max_len))
         return model.with_user(tokens_BS, seqs.train.user_X[rows_B]),seqs.tokens_NM[seqs.train.target_X[rows_B]][:,None]

@@ -64,7 +64,7 @@ def lr_factor(
     if schedule=='constant': return 1.
     return .5*(1+math.cos(math.pi*(step-warmup)/max(steps-warmup, 1)))
 
-# %% ../nbs/foundations/training.ipynb #58bd2508
+# %% ../nbs/foundations/training.ipynb #e00e81d0
 def fit(
     model, # an nn.Module; called with a batch it returns (loss, dict of numbers to log, how many things the loss is the mean of)
     batches:Batches, # where the examples come from
@@ -88,7 +88,7 @@ def fit(
     rank,world,device = accelerator.process_index,accelerator.num_processes,accelerator.device
     if steps<1 or batches.batch_size<world: raise ValueError(f'{steps} steps of {batches.batch_size} examples on {world} processes; expected at least one step, and one example for each process')
     set_seed(seed, device_specific=True)
-    optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay, betas=(.9,.999))
+    optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay, betas=(.9,.999), fused=True)
     wrapped,optimizer = accelerator.prepare(model, optimizer)
     writer = SummaryWriter(logs) if logs and accelerator.is_main_process else None
     found = dict(train=[], valid=[], best_step=0, best_score=-math.inf)
