@@ -7,20 +7,19 @@ __all__ = ['as_ids', 'Interactions', 'read_json', 'read_interactions', 'write_be
            'Split', 'leave_one_out', 'ItemVectors', 'match_ids', 'read_item_vectors', 'encode_text', 'ToyShop',
            'toy_shop']
 
-# %% ../nbs/foundations/data.ipynb #3a355ca1
+# %% ../nbs/foundations/data.ipynb #a30ff970
 import json, math, os, pickle, zlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa, pyarrow.csv, pyarrow.parquet
+import pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet
 import safetensors.numpy
 import torch
 from fastcore.basics import patch
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 
 # %% ../nbs/foundations/data.ipynb #45bc594d
@@ -36,16 +35,41 @@ def as_ids(
             raise ValueError(f"{where}: entry {i} is {v!r}; an id is a string or an integer")
     return values.astype(np.str_)
 
-# %% ../nbs/foundations/data.ipynb #4b0a1626
-def _encode_ids(ids_A):
-    "Distinct ids in shortlex order (by length, then alphabetically) and the row of each entry"
-    ids,rows_A = np.unique(ids_A, return_inverse=True)
+# %% ../nbs/foundations/data.ipynb #6743f418
+def _pieces(values):
+    "Parts of at most a million numbers of an array of Arrow, as arrays of NumPy"
+    return [batch.column(0).to_numpy() for batch in pa.table([values], ['']).to_batches(max_chunksize=2**20)]
+
+def _encode_ids(values, where='ids', in_order=True):
+    "Distinct ids, in shortlex order (by length, then alphabetically) if `in_order`, and the row of each entry"
+    if not isinstance(values, pa.ChunkedArray):
+        whole = isinstance(values, np.ndarray) and values.dtype.kind=='i'
+        values = pa.chunked_array([pa.array(values if whole else as_ids(values, where))])
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (pa.types.is_signed_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)): return _encode_ids(values.to_numpy(), where, in_order)
+    rows_A = np.empty(len(values), np.int32)
+    low,high = pa.compute.min_max(values).as_py().values() if pa.types.is_signed_integer(values.type) and len(values) else (0,2**62)
+    if high-low<4*len(values)+2**20:
+        pieces = _pieces(values)
+        seen = np.zeros(high-low+1, bool)
+        for piece in pieces: seen[piece-low] = True
+        row,at = np.cumsum(seen, dtype=np.int32)-1,0
+        for piece in pieces:
+            rows_A[at:at+len(piece)] = row[piece-low]
+            at += len(piece)
+        ids = as_ids(np.flatnonzero(seen)+low)
+        if low>=0: return ids,rows_A                                   # numeric order is shortlex order
+    else:
+        encoded = (values if pa.types.is_dictionary(values.type) else values.dictionary_encode()).unify_dictionaries()
+        ids = (encoded.chunk(0).dictionary.to_numpy(zero_copy_only=False) if encoded.num_chunks else np.array([])).astype(np.str_)
+        np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks] or [rows_A], out=rows_A)
+    if not in_order: return ids,rows_A
     order = np.lexsort((ids, np.strings.str_len(ids)))
     rank = np.empty(len(ids), np.int32)
     rank[order] = np.arange(len(ids), dtype=np.int32)
-    return ids[order], rank[rows_A]
+    return ids[order],rank[rows_A]
 
-# %% ../nbs/foundations/data.ipynb #da6fb503
+# %% ../nbs/foundations/data.ipynb #8f865fc1
 @dataclass(frozen=True, eq=False)
 class Interactions:
     "Who acted on what, oldest first: raw ids at the edges, row numbers inside"
@@ -72,22 +96,26 @@ class Interactions:
         source:str='memory' # for error messages
     )->'Interactions':
         "One row per action; users in order of first appearance, each user's actions by time, equal times as given"
-        users_A,items_A = as_ids(users_A, f'{source}: users'),as_ids(items_A, f'{source}: items')
         if len(users_A)==0: raise ValueError(f'{source}: no actions; expected at least one')
         if len(items_A)!=len(users_A) or times_A is not None and len(times_A)!=len(users_A):
             raise ValueError(f'{source}: {len(users_A):,} users, {len(items_A):,} items'+('' if times_A is None else f', {len(times_A):,} times')+'; expected one of each for every action')
         if times_A is not None and np.asarray(times_A).dtype.kind not in 'iu': raise ValueError(f'{source}: times are {np.asarray(times_A).dtype}; expected integers')
-        item_ids,rows_A = _encode_ids(items_A)
-        user_ids,first_U,u_A = np.unique(users_A, return_index=True, return_inverse=True)
-        seen_order = np.argsort(first_U)
-        u_A = np.argsort(seen_order)[u_A]
-        keys = (u_A,) if times_A is None else (np.asarray(times_A), u_A)
-        order_A = np.lexsort(keys)
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(u_A))])
-        return cls(user_ids[seen_order], item_ids, offsets, rows_A[order_A],
-                   None if times_A is None else np.asarray(times_A, np.int64)[order_A], source)
+        (user_ids,u_A),(item_ids,rows_A) = _encode_ids(users_A, f'{source}: users', in_order=False),_encode_ids(items_A, f'{source}: items')
+        if times_A is not None: times_A = np.asarray(times_A, np.int64)
+        begins_A = np.append(True, u_A[1:]!=u_A[:-1])
+        offsets = np.append(np.flatnonzero(begins_A), len(u_A))
+        if len(offsets)-1>len(user_ids) or times_A is not None and (times_A[1:]<times_A[:-1])[~begins_A[1:]].any():
+            first_U = np.empty(len(user_ids), np.int64)
+            first_U[u_A[::-1]] = np.arange(len(u_A))[::-1]             # of several assignments the last one counts
+            u_A = np.argsort(np.argsort(first_U))[u_A]
+            order_A = np.lexsort((u_A,) if times_A is None else (times_A,u_A))
+            user_ids,rows_A = user_ids[np.argsort(first_U)],rows_A[order_A]
+            if times_A is not None: times_A = times_A[order_A]
+            offsets = np.append(0, np.cumsum(np.bincount(u_A)))
+        else: user_ids = user_ids[u_A[offsets[:-1]]]                    # users one after the other, as files mostly have them: nothing to sort
+        return cls(user_ids, item_ids, offsets, rows_A, times_A, source)
 
-# %% ../nbs/foundations/data.ipynb #f28eb1f8
+# %% ../nbs/foundations/data.ipynb #cae90ec8
 def _read_lines(path):
     "The lines of a UTF-8 file; `ValueError` names the line whose bytes are not UTF-8"
     lines = Path(path).read_bytes().split(b'\n')
@@ -105,7 +133,7 @@ def _from_histories(users, histories, places, source):
     offsets = np.concatenate([[0], np.cumsum([len(h) for h in histories])])
     return Interactions(np.array(users, np.str_), item_ids, offsets, rows_A, source=str(source))
 
-def _read_text(path):
+def _read_text_by_line(path):
     users,histories,places = [],[],[]
     for n,line in _read_lines(path):
         user,*items = line.split() or [None]
@@ -113,6 +141,34 @@ def _read_text(path):
         if not items: raise ValueError(f'{path}, line {n}: user {user!r} has no items; expected `user item item ...`')
         users.append(user); histories.append(items); places.append(f'{path}, line {n}')
     return _from_histories(users, histories, places, path)
+
+# %% ../nbs/foundations/data.ipynb #70b5f9a0
+def _blocks(path, size=2**26):
+    "The bytes of a file in pieces of whole lines"
+    with open(path, 'rb') as f:
+        while block := f.read(size): yield block+f.readline()
+
+def _split_lines(block):
+    "First words, other words and number of other words of the lines; `ValueError` unless all lines have two words"
+    if block[-1:]!=b'\n': block += b'\n'
+    begins = np.append(0, np.flatnonzero(np.frombuffer(block, np.uint8)==ord('\n'))+1).astype(np.int32)
+    lines = pa.StringArray.from_buffers(len(begins)-1, pa.py_buffer(begins), pa.py_buffer(block))
+    lines.validate(full=True)                                          # is it UTF-8?
+    words = pa.compute.utf8_split_whitespace(pa.compute.utf8_trim_whitespace(lines))
+    starts = words.offsets.to_numpy()
+    if np.diff(starts).min()<2: raise ValueError('a line without items')
+    is_item = np.ones(len(words.values), bool)
+    is_item[starts[:-1]] = False
+    return words.values.take(pa.array(starts[:-1])),words.values.filter(pa.array(is_item)).dictionary_encode(),np.diff(starts)-1
+
+def _read_text(path):
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool: users,items,lengths = zip(*pool.map(_split_lines, _blocks(path)))
+        user_ids,u_U = _encode_ids(pa.chunked_array(users), in_order=False)
+        if len(user_ids)<len(u_U): raise ValueError('a user twice')
+    except ValueError: return _read_text_by_line(path)                 # Arrow's errors are ValueErrors too
+    item_ids,rows_A = _encode_ids(pa.chunked_array(items))
+    return Interactions(user_ids[u_U], item_ids, np.append(0, np.cumsum(np.concatenate(lengths))), rows_A, source=str(path))
 
 # %% ../nbs/foundations/data.ipynb #acec747d
 def read_json(
@@ -135,7 +191,7 @@ def _read_inter_json(path):
         histories.append(as_ids(np.array(items, dtype=object), f'{path}: user {user!r}').tolist())
     return _from_histories(users, histories, [f'{path}: user {u!r}' for u in users], path)
 
-# %% ../nbs/foundations/data.ipynb #575364c6
+# %% ../nbs/foundations/data.ipynb #0e7722ab
 @patch(cls_method=True)
 def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
@@ -157,7 +213,7 @@ def from_frame(cls:Interactions,
     if 'times_A' in columns:
         try: columns['times_A'] = columns['times_A'].cast(pa.int64())
         except pa.ArrowInvalid as e: raise ValueError(f'{source}: column {time!r} holds {columns["times_A"].type}; expected integers or timestamps ({e})') from None
-    return cls.from_flat(**{k:v.to_numpy() for k,v in columns.items()}, source=source)
+    return cls.from_flat(**columns, source=source)
 
 def read_interactions(
     path, # `.txt`, `.inter.json`, `.csv` or `.parquet`
@@ -421,7 +477,7 @@ def write(self:ItemVectors,
     with write_beside(path) as part:
         safetensors.numpy.save_file({'vectors':np.ascontiguousarray(self.vectors_NE)}, part, {'item_ids':json.dumps(self.item_ids.tolist())})
 
-# %% ../nbs/foundations/data.ipynb #5a755cc5
+# %% ../nbs/foundations/data.ipynb #15ae7816
 def encode_text(
     texts, # N strings
     width:int=64, # E; at most the number of texts and of distinct words
@@ -432,6 +488,8 @@ def encode_text(
     if model is not None:
         from sentence_transformers import SentenceTransformer
         return SentenceTransformer(model).encode(list(texts), convert_to_numpy=True).astype(np.float32)
+    from sklearn.decomposition import TruncatedSVD                     # here and not above: they take a second to import
+    from sklearn.feature_extraction.text import TfidfVectorizer
     tfidf = TfidfVectorizer(sublinear_tf=True, token_pattern=r'(?u)\b\w+\b').fit_transform(texts)
     if width>min(tfidf.shape): raise ValueError(f'width {width} is more than {tfidf.shape[0]} texts with {tfidf.shape[1]} distinct words can give')
     return TruncatedSVD(width, random_state=seed).fit_transform(tfidf).astype(np.float32)

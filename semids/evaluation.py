@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['recall_at_k', 'ndcg_at_k', 'rank', 'Popularity', 'Markov', 'Evaluation', 'evaluate', 'paired_bootstrap']
 
-# %% ../nbs/foundations/evaluation.ipynb #6672976d
+# %% ../nbs/foundations/evaluation.ipynb #49972502
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse
 import torch
 from torch import Tensor
 
@@ -47,7 +46,7 @@ def rank(
     scores_BK,items_BK = scores_BN.topk(min(k, N))
     return items_BK.where(scores_BK>-torch.inf, -1),scores_BK
 
-# %% ../nbs/foundations/evaluation.ipynb #18bee314
+# %% ../nbs/foundations/evaluation.ipynb #5817ae0f
 class Popularity:
     "Recommends the items with the most training actions"
     def __init__(self,
@@ -74,6 +73,7 @@ class Markov:
         pair_X = train.items_A[at_X].astype(np.int64)*N+train.items_A[at_X+1]
         pair_P,first_P,count_P = np.unique(pair_X, return_index=True, return_counts=True)
         tie_P = 0 if backoff else 1-(first_P+1)/(len(pair_X)+1)       # between 0 and 1
+        import scipy.sparse
         self.follows_NN = scipy.sparse.csr_array((count_P+tie_P, (pair_P//N,pair_P%N)), shape=(N,N))
         popularity_N = Popularity(train).count_N.double()
         self.backoff_N = popularity_N/(popularity_N.max()+1) if backoff else None

@@ -6,11 +6,10 @@
 __all__ = ['quantize', 'rq_kmeans', 'quantization_loss', 'collaborative_loss', 'mlp', 'RQVAE', 'usage', 'collision_rate',
            'standardize_and_init', 'revive', 'train_rqvae']
 
-# %% ../nbs/01_rqvae.ipynb #084a8ce6
+# %% ../nbs/01_rqvae.ipynb #7eaa8537
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from .training import Batches, fit
@@ -27,7 +26,7 @@ def quantize(
         residuals.append(residuals[-1]-codebook_KC[codes[-1]].detach())
     return torch.stack(codes, 1),torch.stack(residuals)
 
-# %% ../nbs/01_rqvae.ipynb #f8c9bfe6
+# %% ../nbs/01_rqvae.ipynb #ac6fd0b4
 def rq_kmeans(
     x_NE:Tensor, # vectors
     M:int=3, # levels
@@ -35,6 +34,7 @@ def rq_kmeans(
     seed:int=0 # of what is drawn at random
 )->Tensor: # (M, K, E) codebooks
     "Codebooks for residual quantization by k-means, level by level"
+    from sklearn.cluster import KMeans                                 # here and not above: it takes a second to import
     if len(x_NE)<K: raise ValueError(f'{len(x_NE)} items cannot fill a codebook of K={K} codewords')
     codebooks,residual_NE = [],x_NE
     for m in range(M):
@@ -69,7 +69,7 @@ def collaborative_loss(
     scores_BB = z_BC@h_BC.T if temperature is None else F.normalize(z_BC)@F.normalize(h_BC).T/temperature
     return F.cross_entropy(scores_BB, torch.arange(len(z_BC), device=z_BC.device)) if len(z_BC) else z_BC.sum()
 
-# %% ../nbs/01_rqvae.ipynb #5a2f2a31
+# %% ../nbs/01_rqvae.ipynb #33fff7a6
 def mlp(
     widths, # of all layers, from input to output
     dropout:float=0. # after each hidden layer
@@ -121,10 +121,11 @@ class RQVAE(nn.Module):
         h_BD:Tensor|None=None # collaborative embeddings of the same items; needed if alpha is not 0
     )->tuple: # loss, numbers to log, batch size
         "Reconstruction + quantization + alpha times collaborative loss"
-        z_BC = self.encode(x_BE)
+        x_BE = self.standardize(x_BE)
+        z_BC = self.encoder(x_BE)
         codes_BM,residuals = quantize(z_BC, self.codebooks_MKC)
         through_BC = z_BC-residuals[-1].detach()                       # value: the quantized vector; gradient: that of z
-        numbers = dict(reconstruction=F.mse_loss(self.decoder(through_BC), self.standardize(x_BE)),
+        numbers = dict(reconstruction=F.mse_loss(self.decoder(through_BC), x_BE),
                        quantization=quantization_loss(residuals, codes_BM, self.codebooks_MKC, self.beta))
         loss = numbers['reconstruction']+numbers['quantization']
         if self.alpha:

@@ -5,17 +5,13 @@
 # %% auto #0
 __all__ = ['Batches', 'lr_factor', 'fit', 'save_model', 'load_model']
 
-# %% ../nbs/foundations/training.ipynb #026d6375
+# %% ../nbs/foundations/training.ipynb #0112072f
 import json, math, time
 from pathlib import Path
 
 import safetensors.torch
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 from tqdm.auto import tqdm
 
 from .data import read_json, write_beside, write_json
@@ -64,7 +60,7 @@ def lr_factor(
     if schedule=='constant': return 1.
     return .5*(1+math.cos(math.pi*(step-warmup)/max(steps-warmup, 1)))
 
-# %% ../nbs/foundations/training.ipynb #e00e81d0
+# %% ../nbs/foundations/training.ipynb #e392eb0b
 def fit(
     model, # an nn.Module; called with a batch it returns (loss, dict of numbers to log, how many things the loss is the mean of)
     batches:Batches, # where the examples come from
@@ -83,6 +79,10 @@ def fit(
     seed:int=0 # of dropout and everything else random in the model
 )->dict: # steps, seconds, best_step, best_score; 'train' and 'valid': lists of dicts with their step
     "Train `model` in place; at the end it holds the weights of the best validation"
+    from accelerate import Accelerator, PartialState                   # here and not above: together they take a quarter of a second to import
+    from accelerate.state import AcceleratorState
+    from accelerate.utils import set_seed
+    from torch.utils.tensorboard import SummaryWriter
     AcceleratorState._reset_state(reset_partial_state=PartialState(cpu=cpu).num_processes==1) # two calls in one program may differ in precision and device
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     rank,world,device = accelerator.process_index,accelerator.num_processes,accelerator.device

@@ -4,7 +4,7 @@ A benchmark is a script with a dict from names to functions. Each function sets 
 round of work and returns how many units it did. `main` starts the script once for every name as a worker, warms each up with one
 round, then asks them in turn, every other time in reverse, so that whatever else the machine does meets all of them alike.
 """
-import argparse, json, os, resource, statistics, subprocess, sys, time
+import argparse, json, os, statistics, subprocess, sys, time
 from pathlib import Path
 
 def matmul_peak(torch, device, dtype, n=2048):
@@ -25,12 +25,17 @@ def flops(torch, work):
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: work()   # fused attention is not counted, so it is taken apart
     return counter.get_total_flops()
 
+def peak_mib():
+    "Most memory this process has held so far"
+    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))/1024
+
 def serve(make, device, threads):
     "A worker: reads a line, does a round, answers with a line of JSON"
     answers = os.fdopen(os.dup(1), 'w', buffering=1)
     os.dup2(2, 1)                                             # what libraries print is no answer
     import torch
     torch.set_num_threads(threads)
+    before = peak_mib()
     work,about = make(device)                                 # about: dict(precision=..., flops=does the counter see this work?)
     dtype = dict(fp32=torch.float32, bf16=torch.bfloat16)[about.get('precision', 'fp32')]
     about['flops'] = flops(torch, work) if about.get('flops') else None
@@ -41,7 +46,7 @@ def serve(make, device, threads):
             start = time.perf_counter()
             units = work()
             if device=='cuda': torch.cuda.synchronize()
-            answer = dict(units=units, seconds=time.perf_counter()-start, mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
+            answer = dict(units=units, seconds=time.perf_counter()-start, mib=peak_mib()-before)
             if device=='cuda': answer['gpu_mib'] = torch.cuda.max_memory_allocated()/2**20
         print(json.dumps(answer), file=answers)
 

@@ -1,0 +1,48 @@
+"""Training steps of an RQ-VAE: vectors of width 768, hidden layers 512, 256, 128, latent width 64, 3 levels of 256 codewords, batches of 1024.
+
+    python tests/benchmarks/rqvae.py --peers peers/bin/python
+
+The peer is `vector-quantize-pytorch`'s ResidualVQ between the same encoder and decoder, with the same optimizer.
+"""
+from sidebyside import main
+
+def loop(model, loss_of, precision):
+    import torch
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
+    x_NE = torch.randn(20_000, 768, generator=torch.Generator().manual_seed(0))
+    def work():
+        for i in range(20):
+            with torch.autocast('cpu', torch.bfloat16, enabled=precision=='bf16'): loss = loss_of(model, x_NE[torch.randint(len(x_NE), (1024,))])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
+            optimizer.step()
+            optimizer.zero_grad()
+        return 20
+    return work,dict(precision=precision, flops=True)
+
+def ours(precision):
+    def make(device):
+        import torch
+        from semids.rqvae import RQVAE
+        torch.manual_seed(0)
+        return loop(RQVAE(E=768, C=64, M=3, K=256).train(), lambda model, x_BE: model(x_BE)[0], precision)
+    return make
+
+def residual_vq(precision):
+    def make(device):
+        import torch, torch.nn as nn, torch.nn.functional as F
+        from vector_quantize_pytorch import ResidualVQ
+        torch.manual_seed(0)
+        def mlp(widths): return [layer for a,b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b),nn.ReLU())][:-1]
+        widths = [768,512,256,128,64]
+        model = nn.ModuleDict(dict(encoder=nn.Sequential(*mlp(widths)), quantizer=ResidualVQ(dim=64, num_quantizers=3, codebook_size=256),
+                                   decoder=nn.Sequential(*mlp(widths[::-1])))).train()
+        def loss_of(model, x_BE):
+            through_BC,codes_BM,losses_M = model['quantizer'](model['encoder'](x_BE))
+            return F.mse_loss(model['decoder'](through_BC), x_BE)+losses_M.sum()
+        return loop(model, loss_of, precision)
+    return make
+
+PROGRAMS = {'semids':ours('fp32'), 'semids, bf16':ours('bf16'), 'ResidualVQ':residual_vq('fp32'), 'ResidualVQ, bf16':residual_vq('bf16')}
+
+if __name__=='__main__': main(PROGRAMS, 'steps', peers=['ResidualVQ','ResidualVQ, bf16'])
