@@ -20,7 +20,7 @@ from .evaluation import evaluate, rank
 from .layers import Block, Dropout, history_bias
 from .training import Batches, fit
 
-# %% ../nbs/00_sasrec.ipynb #5d64b10d
+# %% ../nbs/00_sasrec.ipynb #f82188dc
 class _SoftmaxLoss(torch.autograd.Function):
     "Cross-entropy over the whole catalogue, a few positions at a time, with the gradients made on the way"
     @staticmethod
@@ -28,7 +28,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         grad_h,grad_items,loss = torch.empty_like(h_PD),torch.zeros_like(items_ND),0.
         p = max(2**20//len(items_ND), 16)                              # positions at a time: 4 MiB of scores
         for h_pD,target_p,grad_pD in zip(h_PD.split(p), target_P.split(p), grad_h.split(p)):
-            logp_pN,at_p1 = (h_pD@items_ND.T).float().log_softmax(1),target_p[:,None]
+            logp_pN,at_p1 = (h_pD@items_ND.T).log_softmax(1, dtype=items_ND.dtype),target_p[:,None]
             loss = loss-logp_pN.gather(1, at_p1).sum()
             error_pN = logp_pN.exp_().scatter_add_(1, at_p1, -torch.ones_like(at_p1, dtype=logp_pN.dtype)) # probability minus what came
             grad_pD.copy_(error_pN@items_ND)

@@ -58,8 +58,9 @@ def test_shell_lines_name_what_is_installed():
     lines = {line for text in texts for block in re.findall(r'```sh\n(.*?)```', text, re.S) for line in re.split(r'\n| && ', block.strip())}
     assert any(line.startswith('semids_pipeline') for line in lines)
     for line in lines:
-        program, *options = line.split()
+        program, *options = line.removeprefix('peers/bin/').split()
         if program.startswith('semids_'): shown = command(program, '--help').stdout
+        elif program == 'python': shown = subprocess.run([sys.executable, *options[:1 + (options[0] == '-m')], '--help'], cwd=root, capture_output=True, text=True, check=True).stdout
         else: shown = subprocess.run([sys.executable, '-m', {'tensorboard': 'tensorboard.main'}.get(program, program), *options[:program == 'pip'], '--help'], capture_output=True, text=True).stdout
         for option in options:
             if option.startswith('-'): assert re.search(rf'(^|[\s,\[]){re.escape(option)}\b', shown), f'{line}: no option {option}'

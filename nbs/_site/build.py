@@ -167,7 +167,7 @@ class Page:
     def head(self):
         "Title, subtitle, and where this page comes from"
         links = [f"[`{self.module}`]({github}/{self.module.replace('.', '/')}.py)"] if self.module else []
-        links.append(f'[notebook]({github}/nbs/{self.path})')
+        links += [f'[notebook]({github}/nbs/{self.path})', f"[report a mistake]({cfg['git_url']}/issues/new)"]
         parts = [f'# {self.title}'] + ([f'{{.subtitle}}\n{self.subtitle}'] if self.subtitle else []) + ['{.sources}\n'+' · '.join(links)]
         return text_cell('\n\n'.join(parts))
 
