@@ -35,27 +35,27 @@ def as_ids(
             raise ValueError(f"{where}: entry {i} is {v!r}; an id is a string or an integer")
     return values.astype(np.str_)
 
-# %% ../nbs/foundations/data.ipynb #6743f418
+# %% ../nbs/foundations/data.ipynb #2a1cf797
 def _pieces(values):
-    "Parts of at most a million numbers of an array of Arrow, as arrays of NumPy"
-    return [batch.column(0).to_numpy() for batch in pa.table([values], ['']).to_batches(max_chunksize=2**20)]
+    "Parts of at most a million numbers of an array of Arrow, less its smallest, as arrays of NumPy"
+    low = pa.compute.min(values).as_py()
+    for batch in pa.table([values], ['']).to_batches(max_chunksize=2**20): yield np.subtract(batch.column(0).to_numpy(), low, dtype=np.int64)
 
 def _encode_ids(values, where='ids', in_order=True):
     "Distinct ids, in shortlex order (by length, then alphabetically) if `in_order`, and the row of each entry"
     if not isinstance(values, pa.ChunkedArray):
-        whole = isinstance(values, np.ndarray) and values.dtype.kind=='i'
+        whole = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
         values = pa.chunked_array([pa.array(values if whole else as_ids(values, where))])
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if not (pa.types.is_signed_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)): return _encode_ids(values.to_numpy(), where, in_order)
     rows_A = np.empty(len(values), np.int32)
     low,high = pa.compute.min_max(values).as_py().values() if pa.types.is_signed_integer(values.type) and len(values) else (0,2**62)
     if high-low<4*len(values)+2**20:
-        pieces = _pieces(values)
         seen = np.zeros(high-low+1, bool)
-        for piece in pieces: seen[piece-low] = True
+        for piece in _pieces(values): seen[piece] = True
         row,at = np.cumsum(seen, dtype=np.int32)-1,0
-        for piece in pieces:
-            rows_A[at:at+len(piece)] = row[piece-low]
+        for piece in _pieces(values):
+            rows_A[at:at+len(piece)] = row[piece]
             at += len(piece)
         ids = as_ids(np.flatnonzero(seen)+low)
         if low>=0: return ids,rows_A                                   # numeric order is shortlex order
@@ -115,7 +115,7 @@ class Interactions:
         else: user_ids = user_ids[u_A[offsets[:-1]]]                    # users one after the other, as files mostly have them: nothing to sort
         return cls(user_ids, item_ids, offsets, rows_A, times_A, source)
 
-# %% ../nbs/foundations/data.ipynb #cae90ec8
+# %% ../nbs/foundations/data.ipynb #01417ee0
 def _read_lines(path):
     "The lines of a UTF-8 file; `ValueError` names the line whose bytes are not UTF-8"
     lines = Path(path).read_bytes().split(b'\n')
@@ -138,11 +138,12 @@ def _read_text_by_line(path):
     for n,line in _read_lines(path):
         user,*items = line.split() or [None]
         if user is None: raise ValueError(f'{path}, line {n}: empty line; expected `user item item ...`')
+        if '\0' in line: raise ValueError(f'{path}, line {n}: a NUL character; expected text')
         if not items: raise ValueError(f'{path}, line {n}: user {user!r} has no items; expected `user item item ...`')
         users.append(user); histories.append(items); places.append(f'{path}, line {n}')
     return _from_histories(users, histories, places, path)
 
-# %% ../nbs/foundations/data.ipynb #70b5f9a0
+# %% ../nbs/foundations/data.ipynb #4c26f43d
 def _blocks(path, size=2**26):
     "The bytes of a file in pieces of whole lines"
     with open(path, 'rb') as f:
@@ -150,6 +151,7 @@ def _blocks(path, size=2**26):
 
 def _split_lines(block):
     "First words, other words and number of other words of the lines; `ValueError` unless all lines have two words"
+    if b'\0' in block: raise ValueError('a NUL character')
     if block[-1:]!=b'\n': block += b'\n'
     begins = np.append(0, np.flatnonzero(np.frombuffer(block, np.uint8)==ord('\n'))+1).astype(np.int32)
     lines = pa.StringArray.from_buffers(len(begins)-1, pa.py_buffer(begins), pa.py_buffer(block))
@@ -191,7 +193,7 @@ def _read_inter_json(path):
         histories.append(as_ids(np.array(items, dtype=object), f'{path}: user {user!r}').tolist())
     return _from_histories(users, histories, [f'{path}: user {u!r}' for u in users], path)
 
-# %% ../nbs/foundations/data.ipynb #0e7722ab
+# %% ../nbs/foundations/data.ipynb #da1d7d79
 @patch(cls_method=True)
 def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
@@ -204,7 +206,8 @@ def from_frame(cls:Interactions,
     table = pa.table(frame)
     for name in (user,item):
         if name not in table.column_names: raise ValueError(f'{source}: no column {name!r}; found {table.column_names}')
-    columns = dict(users_A=table[user], items_A=table[item])
+    plain = lambda col: col.cast(col.type.value_type) if pa.types.is_dictionary(col.type) else col    # categories that no row has are nobody
+    columns = dict(users_A=plain(table[user]), items_A=plain(table[item]))
     if time in table.column_names: columns['times_A'] = table[time]
     for name,col in columns.items():
         if col.null_count:

@@ -39,7 +39,7 @@ def history_bias(
     may_BTT = may_BTT | torch.eye(T, dtype=torch.bool, device=real_BT.device)
     return torch.zeros(may_BTT.shape, device=real_BT.device).masked_fill(~may_BTT, -torch.inf)[:,None]
 
-# %% ../nbs/foundations/layers.ipynb #b31f6681
+# %% ../nbs/foundations/layers.ipynb #db6358b1
 def attend(
     q_BHTF:Tensor, # queries
     k_BHSF:Tensor, # keys
@@ -51,7 +51,7 @@ def attend(
     if q_BHTF.is_cuda: return F.scaled_dot_product_attention(q_BHTF, k_BHSF, v_BHSF, bias, scale=1.)
     scores_BHTS = q_BHTF@k_BHSF.transpose(-1, -2)
     if bias is not None: scores_BHTS = scores_BHTS+bias
-    with torch.autocast('cpu', enabled=False): return scores_BHTS.softmax(-1)@v_BHSF
+    with torch.autocast('cpu', enabled=False): return scores_BHTS.softmax(-1).to(v_BHSF.dtype)@v_BHSF
 
 class Attention(nn.Module):
     "Multi-head attention without biases and without scaling, as in T5"

@@ -20,22 +20,23 @@ from .evaluation import evaluate, rank
 from .layers import Block, Dropout, history_bias
 from .training import Batches, fit
 
-# %% ../nbs/00_sasrec.ipynb #f82188dc
+# %% ../nbs/00_sasrec.ipynb #95be41a4
 class _SoftmaxLoss(torch.autograd.Function):
     "Cross-entropy over the whole catalogue, a few positions at a time, with the gradients made on the way"
     @staticmethod
     def forward(ctx, h_PD, target_P, items_ND):
         grad_h,grad_items,loss = torch.empty_like(h_PD),torch.zeros_like(items_ND),0.
-        p = max(2**20//len(items_ND), 16)                              # positions at a time: 4 MiB of scores
+        p = max(2**20//len(items_ND), 16)                              # positions at a time: a million scores
         for h_pD,target_p,grad_pD in zip(h_PD.split(p), target_P.split(p), grad_h.split(p)):
             logp_pN,at_p1 = (h_pD@items_ND.T).log_softmax(1, dtype=items_ND.dtype),target_p[:,None]
             loss = loss-logp_pN.gather(1, at_p1).sum()
             error_pN = logp_pN.exp_().scatter_add_(1, at_p1, -torch.ones_like(at_p1, dtype=logp_pN.dtype)) # probability minus what came
             grad_pD.copy_(error_pN@items_ND)
-            grad_items.addmm_(error_pN.T, h_pD)
+            grad_items += error_pN.T@h_pD
         ctx.save_for_backward(grad_h/len(h_PD), grad_items/len(h_PD))
         return loss/len(h_PD)
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         grad_h,grad_items = ctx.saved_tensors
         return grad*grad_h,None,grad*grad_items
@@ -45,7 +46,7 @@ def softmax_loss(
     target_P:Tensor, # the item that came
     items_ND:Tensor # vectors of all items
 )->Tensor:
-    "Cross-entropy over the whole catalogue; no more than 4 MiB of the scores (P, N) exist at a time (16 rows if N is larger)"
+    "Cross-entropy over the whole catalogue; of the scores (P, N) only a million exist at a time (16 rows if N is larger)"
     return _SoftmaxLoss.apply(h_PD, target_P, items_ND)
 
 def sampled_softmax_loss(

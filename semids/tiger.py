@@ -108,11 +108,11 @@ class TIGER(nn.Module):
         levels = [F.cross_entropy(self.log_softmax(x_PMD[:,m], m), target_PM[:,m]-1-m*self.K, label_smoothing=self.label_smoothing) for m in range(self.M)]
         return sum(levels)/self.M,{f'loss_{m}':loss for m,loss in enumerate(levels)},len(target_PM)
 
-# %% ../nbs/05_tiger.ipynb #d291de5e
+# %% ../nbs/05_tiger.ipynb #e0787330
 def to_hf(
     model:TIGER # trained or not
 ): # transformers.T5ForConditionalGeneration
-    "The same model as a `transformers` T5, with the same weights"
+    "The same model as a `transformers` T5, with the same weights; a causal encoder becomes one only with the mask of `stairs` as its `attention_mask`"
     from transformers import T5Config, T5ForConditionalGeneration
     c = model.config
     config = T5Config(vocab_size=model.n_tokens, d_model=c['d'], d_kv=c['d_head'], d_ff=c['d_ff'], num_heads=c['heads'],
@@ -213,7 +213,7 @@ class TIGERRecommender:
         tokens_BTM = torch.where(history_BT[...,None]>=0, self.tokens_NM[history_BT], 0)
         return self.model.with_user(tokens_BTM.flatten(1), None if user_B is None else user_B.to(history_BT.device))
 
-# %% ../nbs/05_tiger.ipynb #18bcb1b7
+# %% ../nbs/05_tiger.ipynb #33e93903
 def training_batches(
     seqs:Sequences, # from step 4
     model:TIGER, # decides: one target a history, or all of them in one pass
@@ -221,10 +221,10 @@ def training_batches(
     seed:int=0 # of the shuffles
 )->Batches: # of tokens (B, S) and targets (B, T, M)
     "What TIGER is trained on, histories of similar length together"
-    windows = seqs.valid.windows(model.max_len)
     def one_target(rows_B):
         tokens_BS = seqs.tokens(seqs.train.histories(rows_B, model.max_len))
         return model.with_user(tokens_BS, seqs.train.user_X[rows_B]),seqs.tokens_NM[seqs.train.target_X[rows_B]][:,None]
+    windows = seqs.valid.windows(model.max_len) if model.causal else None
     def all_targets(rows_B):
         tokens_BTM = seqs.tokens(windows.histories(rows_B)).unflatten(1, (-1,model.M))
         return tokens_BTM[:,:-1].flatten(1),tokens_BTM[:,1:]*(tokens_BTM[:,:-1]>0)

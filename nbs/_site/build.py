@@ -158,7 +158,7 @@ class Page:
                                    'hide-input':opts.get('code-fold', False) is True}.items() if on]
         shows = [] if 'remove-output' in tags else pictures(cell)
         if shows and not (len(shows)==1 and opts.get('fig-alt')): self.lacking.append(f'{self.path} cell {cell.id}')
-        width = {'width':f"{o.metadata['image/png']['width']}px" for o in shows}  # twice as many pixels are stored
+        width = {'width':f"{o.metadata['image/png']['width']}px" for o in shows if 'image/png' in o.metadata}  # twice as many pixels are stored
         myst = dict(image=dict(alt=opts.get('fig-alt', ''))|width) | (dict(figure=dict(caption=opts['fig-cap'])) if 'fig-cap' in opts else {})
         metadata = dict(tags=tags) | (dict(mystnb=myst) if shows else {})
         self.cells.append(nbformat.from_dict(dict(cell_type='code', metadata=metadata, source=cell.source, outputs=cell.outputs,

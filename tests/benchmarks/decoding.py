@@ -4,8 +4,8 @@
 
 The peer is `transformers`' `generate` with `prefix_allowed_tokens_fn` over nested dicts, as most open TIGER code has it. One thing is
 added to it: log-probabilities are normalized over the codes of a level, as ours are, so that both search for the same thing; before
-the clock runs, the ten best items of 64 users are compared. Weights are random. Users come in random order; ours takes 256 of them
-and puts histories of similar length into batches of 64, as `evaluate` does, the peer takes 64 as they come.
+the clock runs, the ten best items of 64 users are compared. Weights are random. A round is 256 users; both take them in batches of 64
+with histories of similar length, as `evaluate` does.
 """
 import itertools
 from sidebyside import main
@@ -21,16 +21,20 @@ def setting():
     seqs,model = sequences(),TIGER(**SIZE).eval()
     return seqs,model,torch.randperm(len(seqs.test), generator=torch.Generator().manual_seed(0))
 
+def rounds(seqs, order, best):
+    users = itertools.cycle(order.split(256)[:50])
+    def work():
+        rows = next(users)
+        for rows in rows[seqs.test.lengths_X[rows].argsort()].split(64): best(rows)
+        return 256
+    return work
+
 def ours(device):
     from semids.tiger import TIGERRecommender
     seqs,model,order = setting()
-    recommend,users = TIGERRecommender(model.to(device), seqs.tokens_NM, beams=50),itertools.cycle(order.split(256)[:50])
-    def work():
-        rows = next(users)
-        for rows in rows[seqs.test.lengths_X[rows].argsort()].split(64): recommend(seqs.test.histories(rows, 20), 10, mask_seen=False)
-        return 256
-    first = recommend(seqs.test.histories(order[:64], 20), 10, mask_seen=False)[0]
-    return work,dict(precision='fp32', flops=True, top=first.tolist())
+    recommend = TIGERRecommender(model.to(device), seqs.tokens_NM, beams=50)
+    def best(rows): return recommend(seqs.test.histories(rows, 20), 10, mask_seen=False)[0]
+    return rounds(seqs, order, best),dict(precision='fp32', flops=True, top=best(order[:64]).tolist())
 
 def transformers(device):
     import torch
@@ -38,7 +42,6 @@ def transformers(device):
     from transformers.generation import PrefixConstrainedLogitsProcessor
     from semids.tiger import to_hf
     seqs,model,order = setting()
-    users = itertools.cycle(order.split(64)[:200])
     theirs = to_hf(model).to(device)
     nested = {}
     for row in seqs.tokens_NM.tolist():
@@ -58,11 +61,8 @@ def transformers(device):
         with torch.inference_mode():
             return theirs.generate(input_ids=tokens_BS, attention_mask=(tokens_BS>0).long(), num_beams=50, num_return_sequences=10, max_new_tokens=4,
                                    do_sample=False, length_penalty=0., early_stopping=False, logits_processor=processors)
-    def work():
-        best(next(users))
-        return 64
     item_of = {tuple(row):n for n,row in enumerate(seqs.tokens_NM.tolist())}
     first = [item_of[tuple(row)] for row in best(order[:64])[:,1:].tolist()]
-    return work,dict(precision='fp32', flops=True, top=torch.tensor(first).view(64, 10).tolist())
+    return rounds(seqs, order, best),dict(precision='fp32', flops=True, top=torch.tensor(first).view(64, 10).tolist())
 
 if __name__=='__main__': main({'semids':ours, 'transformers generate':transformers}, 'users', same='top')

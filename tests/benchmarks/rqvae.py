@@ -2,17 +2,19 @@
 
     python tests/benchmarks/rqvae.py --peers peers/bin/python
 
-The peer is `vector-quantize-pytorch`'s ResidualVQ between the same encoder and decoder, with the same optimizer.
+The peer is `vector-quantize-pytorch`'s ResidualVQ, as it comes (codebooks by moving averages), between the same encoder and decoder,
+with the same optimizer.
 """
 from sidebyside import main
 
-def loop(model, loss_of, precision):
+def loop(model, loss_of, precision, device):
     import torch
+    model = model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
-    x_NE = torch.randn(20_000, 768, generator=torch.Generator().manual_seed(0))
+    x_NE = torch.randn(20_000, 768, generator=torch.Generator().manual_seed(0)).to(device)
     def work():
         for i in range(20):
-            with torch.autocast('cpu', torch.bfloat16, enabled=precision=='bf16'): loss = loss_of(model, x_NE[torch.randint(len(x_NE), (1024,))])
+            with torch.autocast(device, torch.bfloat16, enabled=precision=='bf16'): loss = loss_of(model, x_NE[torch.randint(len(x_NE), (1024,))])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
             optimizer.step()
@@ -25,7 +27,7 @@ def ours(precision):
         import torch
         from semids.rqvae import RQVAE
         torch.manual_seed(0)
-        return loop(RQVAE(E=768, C=64, M=3, K=256).train(), lambda model, x_BE: model(x_BE)[0], precision)
+        return loop(RQVAE(E=768, C=64, M=3, K=256).train(), lambda model, x_BE: model(x_BE)[0], precision, device)
     return make
 
 def residual_vq(precision):
@@ -40,7 +42,7 @@ def residual_vq(precision):
         def loss_of(model, x_BE):
             through_BC,codes_BM,losses_M = model['quantizer'](model['encoder'](x_BE))
             return F.mse_loss(model['decoder'](through_BC), x_BE)+losses_M.sum()
-        return loop(model, loss_of, precision)
+        return loop(model, loss_of, precision, device)
     return make
 
 PROGRAMS = {'semids':ours('fp32'), 'semids, bf16':ours('bf16'), 'ResidualVQ':residual_vq('fp32'), 'ResidualVQ, bf16':residual_vq('bf16')}

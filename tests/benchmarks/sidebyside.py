@@ -1,7 +1,7 @@
 """Two or more programs side by side: each in a process of its own, asked in turn, in one run.
 
 A benchmark is a script with a dict from names to functions. Each function sets its program up and returns a function that does one
-round of work and returns how many units it did. `main` starts the script once for every name as a worker, warms each up with one
+round of work and returns how many units it did (and, where a part of the round shall not count, the seconds of the rest). `main` starts the script once for every name as a worker, warms each up with one
 round, then asks them in turn, every other time in reverse, so that whatever else the machine does meets all of them alike.
 """
 import argparse, json, os, statistics, subprocess, sys, time
@@ -46,8 +46,8 @@ def serve(make, device, threads):
             start = time.perf_counter()
             units = work()
             if device=='cuda': torch.cuda.synchronize()
-            answer = dict(units=units, seconds=time.perf_counter()-start, mib=peak_mib()-before)
-            if device=='cuda': answer['gpu_mib'] = torch.cuda.max_memory_allocated()/2**20
+            units,seconds = units if isinstance(units, tuple) else (units,time.perf_counter()-start)
+            answer = dict(units=units, seconds=seconds, mib=torch.cuda.max_memory_allocated()/2**20 if device=='cuda' else peak_mib()-before)
         print(json.dumps(answer), file=answers)
 
 class Worker:

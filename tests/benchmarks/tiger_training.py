@@ -2,8 +2,9 @@
 
     python tests/benchmarks/tiger_training.py
 
-The peer is `transformers`' T5 of the same size with its usual padding: every batch is 256 x 80 tokens. Ours has batches of similar
-length: with one target a history, as the paper has it, or with all of them in one pass (`causal`).
+The peer is `transformers`' T5 of the same size; its batches are 256 histories in random order, padded to the longest of them, which
+nearly always has 80 tokens. Ours has batches of similar length: with one target a history, as the paper has it, or with all of them in
+one pass (`causal`).
 """
 from sidebyside import main
 
@@ -41,14 +42,14 @@ def ours(causal, precision):
 
 def transformers(precision):
     def make(device):
-        import torch.nn.functional as F
         from beauty import sequences
-        from semids.tiger import TIGER, to_hf, training_batches
-        model = TIGER(**SIZE)
-        def loss_of(theirs, tokens_BS, target_B1M):
-            tokens_BS = F.pad(tokens_BS, (80-tokens_BS.shape[1], 0))
-            return theirs(input_ids=tokens_BS, attention_mask=(tokens_BS>0).long(), labels=target_B1M[:,0]).loss,len(tokens_BS)
-        return loop(to_hf(model), training_batches(sequences(), model, 256), loss_of, precision, device, steps=1)
+        from semids.tiger import TIGER, to_hf
+        from semids.training import Batches
+        seqs = sequences()
+        made = Batches(len(seqs.train), 256, lambda rows_B: (seqs.tokens(seqs.train.histories(rows_B, 20)),seqs.tokens_NM[seqs.train.target_X[rows_B]]))
+        def loss_of(theirs, tokens_BS, target_BM):
+            return theirs(input_ids=tokens_BS, attention_mask=(tokens_BS>0).long(), labels=target_BM).loss,len(tokens_BS)
+        return loop(to_hf(TIGER(**SIZE)), made, loss_of, precision, device, steps=1)
     return make
 
 PROGRAMS = {'semids, one pass, bf16':ours(True, 'bf16'), 'semids, one pass, fp32':ours(True, 'fp32'), 'semids, paper, bf16':ours(False, 'bf16'),

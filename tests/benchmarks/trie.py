@@ -23,7 +23,7 @@ def program(M, K, N):
         seconds,peak = time.perf_counter()-start,peak_mib()-before
         tensors = [t for v in vars(trie).values() for t in (v if isinstance(v, list) else [v]) if torch.is_tensor(t)]
         torch.manual_seed(0)
-        recommend = TIGERRecommender(TIGER(M, K).eval(), tokens_NM, beams=50)
+        recommend = TIGERRecommender(TIGER(M, K).eval().to(device), tokens_NM, beams=50)
         history_BT = torch.randint(N, (64, 20))
         logp_BWK = torch.randn(64, 50, K).log_softmax(-1)
         def search(): beam_search(lambda prefix_BWm, parent_BW: logp_BWK[:,:prefix_BWm.shape[1]], trie, 64, 50, 10, Constraints(trie, history_BT))
