@@ -177,7 +177,7 @@ def exact_scores(
         scores.append(sum(model.log_softmax(x_NMD[:,m], m).gather(1, tokens_NM[:,m:m+1]-1-m*model.K)[:,0] for m in range(model.M)))
     return torch.stack(scores)
 
-# %% ../nbs/05_tiger.ipynb #5d17c2c7
+# %% ../nbs/05_tiger.ipynb #bdd6ce43
 class TIGERRecommender:
     "A trained TIGER and the catalogue it spells, as a recommender"
     def __init__(self,
@@ -200,10 +200,16 @@ class TIGERRecommender:
         allowed_N:Tensor|None=None # True for items that may be recommended; None: all
     )->tuple: # (B, k) item rows, best first; (B, k) log-probabilities
         "The `k` best items for each history, by beam search; every result is an item that may be recommended"
-        history_BT = history_BT.to(self.tokens_NM.device)
-        tokens_BS = self.tokens(history_BT[:,-self.model.max_len:], user_B)
-        rules = Constraints(self.trie, history_BT if mask_seen else None, allowed_N)
-        with torch.inference_mode(): return beam_search(NextCode(self.model, tokens_BS), self.trie, len(history_BT), max(self.beams, k), k, rules)
+        device = self.tokens_NM.device
+        history_BT = history_BT.to(device)
+        span_B = (history_BT.shape[1]-(history_BT>=0).int().argmax(1)).clamp(max=self.model.max_len)
+        order_B,found = span_B.argsort(stable=True),[]
+        for rows in order_B.split(16 if device.type=='cpu' else len(order_B)): # a CPU gains nothing from more users at a time, but from less padding
+            tokens_BS = self.tokens(history_BT[rows,-int(span_B[rows].max()):], None if user_B is None else user_B.to(device)[rows])
+            rules = Constraints(self.trie, history_BT[rows] if mask_seen else None, allowed_N)
+            with torch.inference_mode(): found.append(beam_search(NextCode(self.model, tokens_BS), self.trie, len(rows), max(self.beams, k), k, rules))
+        items_BK,logp_BK = (torch.cat(part)[order_B.argsort()] for part in zip(*found))
+        return items_BK,logp_BK
 
     def tokens(self,
         history_BT:Tensor, # item rows, right-aligned, -1 where there is none

@@ -4,10 +4,11 @@
 
 The peer is `transformers`' `generate` with `prefix_allowed_tokens_fn` over nested dicts, as most open TIGER code has it. One thing is
 added to it: log-probabilities are normalized over the codes of a level, as ours are, so that both search for the same thing; before
-the clock runs, the ten best items of 64 users are compared. Weights are random. A round is 256 users; both take them in batches of 64
-with histories of similar length, as `evaluate` does.
+the clock runs, the ten best items of 64 users are compared. Weights are random. A call is for 64 users in random order, padded to the longest history.
+For the peer it is measured too what it gains if its users are sorted by length first, 256 at a time.
 """
 import itertools
+from functools import partial
 from sidebyside import main
 
 SIZE = dict(M=4, K=256, d=128, heads=6, d_head=64, d_ff=1024, layers=4)
@@ -21,12 +22,13 @@ def setting():
     seqs,model = sequences(),TIGER(**SIZE).eval()
     return seqs,model,torch.randperm(len(seqs.test), generator=torch.Generator().manual_seed(0))
 
-def rounds(seqs, order, best):
-    users = itertools.cycle(order.split(256)[:50])
+def rounds(seqs, order, best, calls, in_order=False):
+    "A round: some calls for 64 users each"
+    users = itertools.cycle(order.split(64*calls)[:50])
     def work():
         rows = next(users)
-        for rows in rows[seqs.test.lengths_X[rows].argsort()].split(64): best(rows)
-        return 256
+        for rows in (rows[seqs.test.lengths_X[rows].argsort()] if in_order else rows).split(64): best(rows)
+        return 64*calls
     return work
 
 def ours(device):
@@ -34,9 +36,9 @@ def ours(device):
     seqs,model,order = setting()
     recommend = TIGERRecommender(model.to(device), seqs.tokens_NM, beams=50)
     def best(rows): return recommend(seqs.test.histories(rows, 20), 10, mask_seen=False)[0]
-    return rounds(seqs, order, best),dict(precision='fp32', flops=True, top=best(order[:64]).tolist())
+    return rounds(seqs, order, best, calls=4),dict(precision='fp32', flops=True, top=best(order[:64]).tolist())
 
-def transformers(device):
+def transformers(device, **how):
     import torch
     from transformers import LogitsProcessorList
     from transformers.generation import PrefixConstrainedLogitsProcessor
@@ -63,6 +65,8 @@ def transformers(device):
                                    do_sample=False, length_penalty=0., early_stopping=False, logits_processor=processors)
     item_of = {tuple(row):n for n,row in enumerate(seqs.tokens_NM.tolist())}
     first = [item_of[tuple(row)] for row in best(order[:64])[:,1:].tolist()]
-    return rounds(seqs, order, best),dict(precision='fp32', flops=True, top=torch.tensor(first).view(64, 10).tolist())
+    return rounds(seqs, order, best, **how),dict(precision='fp32', flops=True, top=torch.tensor(first).view(64, 10).tolist())
 
-if __name__=='__main__': main({'semids':ours, 'transformers generate':transformers}, 'users', same='top')
+if __name__=='__main__':
+    main({'semids':ours, 'transformers generate':partial(transformers, calls=1),
+          'transformers, sorted':partial(transformers, calls=4, in_order=True)}, 'users', same='top')
