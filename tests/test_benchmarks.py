@@ -37,6 +37,6 @@ def test_ratios_are_those_of_the_times(tmp_path):
     assert abs(seen/(2*64**3) - 1) < .2, 'operations are not counted'
 
 def test_the_tables_that_are_shown_come_from_these_scripts():
-    names = {p.stem for p in folder.glob('*.py')} - {'sidebyside', 'beauty'}
-    assert {p.stem for p in (folder.parents[1]/'nbs/results/speed').glob('*.json')} == names
+    names = {p.stem for p in (folder.parents[1]/'nbs/results/speed').glob('*.json')}
+    assert names and names <= {p.stem for p in folder.glob('*.py')}
     for name in names: assert json.loads((folder.parents[1]/f'nbs/results/speed/{name}.json').read_text())['benchmark'] == name
