@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ['Trie', 'Constraints', 'beam_search']
 
-# %% ../nbs/04_beam_search.ipynb #509b624f
+# %% ../nbs/04_beam_search.ipynb #e34bee11
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -56,7 +58,7 @@ class Trie:
         child_BWJ = child_BWJ.where(child_BWJ<self.first[m][node_BW+1][...,None], -1)
         return child_BWJ,self.code[m][child_BWJ].long()
 
-# %% ../nbs/04_beam_search.ipynb #ba8ef659
+# %% ../nbs/04_beam_search.ipynb #80fee447
 class Constraints:
     "Which items may come out: not those seen by each user, and only those allowed for everyone"
     def __init__(self,
@@ -76,6 +78,15 @@ class Constraints:
             seen_BT[:,1:] = seen_BT[:,1:].where(seen_BT[:,1:]!=seen_BT[:,:-1], N)
             self.seen_BT = seen_BT.sort(1)[0].contiguous()
 
+    def of(self,
+        rows_B:Tensor # some of the users
+    )->'Constraints':
+        "The rules for these users, with no more columns than the one of them needs who has seen most"
+        some = copy.copy(self)
+        if self.seen_BT is not None:
+            seen_BT = self.seen_BT[rows_B]
+            some.seen_BT = seen_BT[:,:int((seen_BT<len(self.trie)).sum(1).max())].contiguous()
+        return some
     @property
     def n_seen(self): return 0 if self.seen_BT is None else self.seen_BT.shape[1]
     def left(self,
@@ -90,7 +101,7 @@ class Constraints:
         below = lambda leaf: torch.searchsorted(self.seen_BT, leaf.flatten(1)).view(leaf.shape)
         return left-(below(high)-below(low))
 
-# %% ../nbs/04_beam_search.ipynb #0cd655e0
+# %% ../nbs/04_beam_search.ipynb #c843a36d
 def beam_search(
     next_logp, # function (prefix_BWm, parent_BW or None at level 0) -> (B, W, K) log-probability of every next code
     trie:Trie, # the items that exist
@@ -100,6 +111,7 @@ def beam_search(
     rules:Constraints|None=None # what may not come out
 )->tuple: # (B, k) item rows, best first, -1 where there were no more; (B, k) their log-probabilities
     "The most probable items, found by following the `W` best prefixes from level to level"
+    if rules is None: rules = Constraints(trie)
     if k>W: raise ValueError(f'k={k} items are wanted from W={W} beams; a beam gives at most one item')
     device = trie.item.device
     node_BW = torch.zeros(B, 1, dtype=torch.long, device=device)
@@ -110,10 +122,10 @@ def beam_search(
         logp_BWK = next_logp(prefix_BWm, parent_BW)
         child_BWJ,code_BWJ = trie.children(m, node_BW)
         score_BWJ = (score_BW[...,None]+logp_BWK.gather(2, code_BWJ)).masked_fill(child_BWJ<0, -torch.inf)
-        if rules is not None and rules.allowed_sum is not None: score_BWJ = score_BWJ.masked_fill(rules.left(m+1, child_BWJ, seen=False)==0, -torch.inf)
+        if rules.allowed_sum is not None: score_BWJ = score_BWJ.masked_fill(rules.left(m+1, child_BWJ, seen=False)==0, -torch.inf)
         n_children = score_BWJ[0].numel()
-        score_BW,at_BW = score_BWJ.flatten(1).topk(min(W+(rules.n_seen if rules else 0), n_children))
-        if rules is not None and rules.n_seen:
+        score_BW,at_BW = score_BWJ.flatten(1).topk(min(W+rules.n_seen, n_children))
+        if rules.n_seen:
             all_seen_BW = rules.left(m+1, child_BWJ.flatten(1).gather(1, at_BW))<=0
             score_BW,best_BW = score_BW.masked_fill(all_seen_BW, -torch.inf).topk(min(W, n_children))
             at_BW = at_BW.gather(1, best_BW)

@@ -177,7 +177,7 @@ def exact_scores(
         scores.append(sum(model.log_softmax(x_NMD[:,m], m).gather(1, tokens_NM[:,m:m+1]-1-m*model.K)[:,0] for m in range(model.M)))
     return torch.stack(scores)
 
-# %% ../nbs/05_tiger.ipynb #bdd6ce43
+# %% ../nbs/05_tiger.ipynb #5d1a3623
 class TIGERRecommender:
     "A trained TIGER and the catalogue it spells, as a recommender"
     def __init__(self,
@@ -188,9 +188,8 @@ class TIGERRecommender:
         if seqs_tokens_NM.shape[1]!=model.M or int(seqs_tokens_NM.max())>model.M*model.K:
             raise ValueError(f'the model writes IDs of {model.M} levels with {model.K} codewords; the items have {seqs_tokens_NM.shape[1]} levels '
                              f'with tokens up to {int(seqs_tokens_NM.max())}')
-        self.model,self.beams,device = model,beams,model.embed.weight.device
-        self.tokens_NM = seqs_tokens_NM.to(device)
-        self.trie = Trie(self.tokens_NM-1-torch.arange(model.M, device=device)*model.K)
+        self.model,self.beams,self.tokens_NM = model,beams,seqs_tokens_NM.to(model.embed.weight.device)
+        self.trie = Trie(self.tokens_NM-1-torch.arange(model.M, device=self.tokens_NM.device)*model.K)
 
     def __call__(self,
         history_BT:Tensor, # item rows, right-aligned, -1 where there is none
@@ -201,13 +200,13 @@ class TIGERRecommender:
     )->tuple: # (B, k) item rows, best first; (B, k) log-probabilities
         "The `k` best items for each history, by beam search; every result is an item that may be recommended"
         device = self.tokens_NM.device
-        history_BT = history_BT.to(device)
+        history_BT,user_B = history_BT.to(device),None if user_B is None else user_B.to(device)
+        rules = Constraints(self.trie, history_BT if mask_seen else None, allowed_N)
         span_B = (history_BT.shape[1]-(history_BT>=0).int().argmax(1)).clamp(max=self.model.max_len)
         order_B,found = span_B.argsort(stable=True),[]
         for rows in order_B.split(16 if device.type=='cpu' else len(order_B)): # a CPU gains nothing from more users at a time, but from less padding
-            tokens_BS = self.tokens(history_BT[rows,-int(span_B[rows].max()):], None if user_B is None else user_B.to(device)[rows])
-            rules = Constraints(self.trie, history_BT[rows] if mask_seen else None, allowed_N)
-            with torch.inference_mode(): found.append(beam_search(NextCode(self.model, tokens_BS), self.trie, len(rows), max(self.beams, k), k, rules))
+            tokens_BS = self.tokens(history_BT[rows,-int(span_B[rows].max()):], None if user_B is None else user_B[rows])
+            with torch.inference_mode(): found.append(beam_search(NextCode(self.model, tokens_BS), self.trie, len(rows), max(self.beams, k), k, rules.of(rows)))
         items_BK,logp_BK = (torch.cat(part)[order_B.argsort()] for part in zip(*found))
         return items_BK,logp_BK
 
@@ -217,7 +216,7 @@ class TIGERRecommender:
     )->Tensor: # (B, S)
         "Histories as the model reads them"
         tokens_BTM = torch.where(history_BT[...,None]>=0, self.tokens_NM[history_BT], 0)
-        return self.model.with_user(tokens_BTM.flatten(1), None if user_B is None else user_B.to(history_BT.device))
+        return self.model.with_user(tokens_BTM.flatten(1), user_B)
 
 # %% ../nbs/05_tiger.ipynb #33e93903
 def training_batches(
