@@ -8,7 +8,7 @@ __all__ = ['SCHEMA', 'STEPS', 'read_settings', 'Run', 'run_sasrec', 'run_rqvae',
            'semids_pipeline', 'semids_demo', 'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids',
            'semids_conversion', 'semids_tiger']
 
-# %% ../nbs/pipeline.ipynb #e041310a
+# %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, difflib, hashlib, inspect, json, os, shutil, sys, time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ import semids
 from .conversion import make_sequences, read_sequences, write_sequences
 from .data import Interactions, ItemVectors, ToyShop, leave_one_out, read_interactions, read_item_vectors, read_json, toy_shop, user_number, write_json
 from .evaluation import Markov, Popularity, evaluate
-from .rqvae import RQVAE, quantize, train_rqvae
+from .rqvae import RQVAE, train_rqvae
 from .sasrec import SASRec, item_embeddings, train_sasrec, write_embeddings
 from .semantic_ids import health, make_ids, read_ids, write_ids
 from .tiger import TIGER, TIGERRecommender, train_tiger
@@ -128,7 +128,7 @@ class Run:
                 raise ValueError(f'{self.folder/name}: no such file; step {step!r} writes it (semids_{step})')
         return [self.folder/name for name in names]
 
-# %% ../nbs/pipeline.ipynb #9c3fc498
+# %% ../nbs/pipeline.ipynb #c4854890
 def run_sasrec(
     run:Run
 ):
@@ -163,9 +163,9 @@ def run_semantic_ids(
     write_ids(ids, run.folder/'semantic_ids.json')
     write_json(run.folder/'semantic_ids_health.json', health(before_NM, ids))
     if not PartialState().is_main_process: return
-    with torch.inference_mode(): z_NC = model.encode(torch.from_numpy(vectors.rows_for(ids.item_ids)))
+    vector_NC = model.codebooks_MKC[torch.arange(before_NM.shape[1]),before_NM].sum(1).detach()        # what the codes stand for
     with SummaryWriter(run.logs/'semantic_ids_logs') as w:
-        w.add_embedding(z_NC-quantize(z_NC, model.codebooks_MKC)[1][-1], metadata=[[str(i),' '.join(ids.spell(n))] for n,i in enumerate(ids.item_ids)], metadata_header=['item','semantic ID'], tag='semantic_ids')
+        w.add_embedding(vector_NC, metadata=[[str(i),' '.join(ids.spell(n))] for n,i in enumerate(ids.item_ids)], metadata_header=['item','semantic ID'], tag='semantic_ids')
 
 def run_conversion(
     run:Run
