@@ -35,41 +35,48 @@ def as_ids(
             raise ValueError(f"{where}: entry {i} is {v!r}; an id is a string or an integer")
     return values.astype(np.str_)
 
-# %% ../nbs/foundations/data.ipynb #2a1cf797
-def _pieces(values):
-    "Parts of at most a million numbers of an array of Arrow, less its smallest, as arrays of NumPy"
-    low = pa.compute.min(values).as_py()
-    for batch in pa.table([values], ['']).to_batches(max_chunksize=2**20): yield np.subtract(batch.column(0).to_numpy(), low, dtype=np.int64)
+# %% ../nbs/foundations/data.ipynb #2effd1cc
+def _as_column(values, where='ids'):
+    "Raw ids as a column of Arrow: of integers, of strings, or of numbers of a dictionary of either"
+    if not isinstance(values, pa.ChunkedArray):
+        if np.ndim(values)!=1: raise ValueError(f'{where}: an array of shape {np.shape(values)}; expected one dimension')
+        plain = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
+        return pa.chunked_array([pa.array(values if plain else as_ids(values, where))])
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    known = pa.types.is_signed_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return values if known else _as_column(values.to_numpy(), where)
+
+def _number(column):
+    "A column of Arrow as small numbers, and what each number stands for (None: itself)"
+    if pa.types.is_signed_integer(column.type) and len(column):
+        low,high = pa.compute.min_max(column).as_py().values()
+        if 0<=low and high<4*len(column)+2**20: return column,None
+    if not pa.types.is_dictionary(column.type): whole = column.dictionary_encode().combine_chunks()
+    else:
+        whole = column.cast(pa.dictionary(pa.int32(), column.type.value_type)).combine_chunks()
+        if len(whole.dictionary.unique())<len(whole.dictionary): whole = whole.dictionary_decode().dictionary_encode()
+    return pa.chunked_array([whole.indices]),whole.dictionary
 
 def _encode_ids(values, where='ids', in_order=True):
     "Distinct ids, in shortlex order (by length, then alphabetically) if `in_order`, and the row of each entry"
-    if not isinstance(values, pa.ChunkedArray):
-        whole = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
-        values = pa.chunked_array([pa.array(values if whole else as_ids(values, where))])
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if not (pa.types.is_signed_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)): return _encode_ids(values.to_numpy(), where, in_order)
-    rows_A = np.empty(len(values), np.int32)
-    low,high = pa.compute.min_max(values).as_py().values() if pa.types.is_signed_integer(values.type) and len(values) else (0,2**62)
-    if high-low<4*len(values)+2**20:
-        seen = np.zeros(high-low+1, bool)
-        for piece in _pieces(values): seen[piece] = True
-        row,at = np.cumsum(seen, dtype=np.int32)-1,0
-        for piece in _pieces(values):
-            rows_A[at:at+len(piece)] = row[piece]
-            at += len(piece)
-        ids = as_ids(np.flatnonzero(seen)+low)
-        if low>=0: return ids,rows_A                                   # numeric order is shortlex order
-    else:
-        encoded = (values if pa.types.is_dictionary(values.type) else values.dictionary_encode()).unify_dictionaries()
-        ids = (encoded.chunk(0).dictionary.to_numpy(zero_copy_only=False) if encoded.num_chunks else np.array([])).astype(np.str_)
-        np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks] or [rows_A], out=rows_A)
-    if not in_order: return ids,rows_A
-    order = np.lexsort((ids, np.strings.str_len(ids)))
-    rank = np.empty(len(ids), np.int32)
-    rank[order] = np.arange(len(ids), dtype=np.int32)
-    return ids[order],rank[rows_A]
+    numbers,names = _number(_as_column(values, where))
+    chunks = [batch.column(0).to_numpy() for batch in pa.table([numbers], ['']).to_batches(max_chunksize=2**20)]      # what fits the cache
+    seen = np.zeros(max((int(chunk.max())+1 for chunk in chunks if len(chunk)), default=0), bool)
+    for chunk in chunks: seen[chunk] = True
+    used = np.flatnonzero(seen)
+    ids = (pa.array(used) if names is None else names.take(pa.array(used))).cast(pa.string()).to_numpy(zero_copy_only=False).astype(np.str_)
+    if in_order and names is not None:                                 # small whole numbers are in order
+        order = np.lexsort((ids, np.strings.str_len(ids)))
+        ids,used = ids[order],used[order]
+    row = np.empty(len(seen), np.int32)
+    row[used] = np.arange(len(used), dtype=np.int32)
+    rows_A,at = np.empty(len(numbers), np.int32),0
+    for chunk in chunks:
+        rows_A[at:at+len(chunk)] = row[chunk]
+        at += len(chunk)
+    return ids,rows_A
 
-# %% ../nbs/foundations/data.ipynb #8f865fc1
+# %% ../nbs/foundations/data.ipynb #0ba9d0de
 @dataclass(frozen=True, eq=False)
 class Interactions:
     "Who acted on what, oldest first: raw ids at the edges, row numbers inside"
@@ -100,20 +107,22 @@ class Interactions:
         if len(items_A)!=len(users_A) or times_A is not None and len(times_A)!=len(users_A):
             raise ValueError(f'{source}: {len(users_A):,} users, {len(items_A):,} items'+('' if times_A is None else f', {len(times_A):,} times')+'; expected one of each for every action')
         if times_A is not None and np.asarray(times_A).dtype.kind not in 'iu': raise ValueError(f'{source}: times are {np.asarray(times_A).dtype}; expected integers')
-        (user_ids,u_A),(item_ids,rows_A) = _encode_ids(users_A, f'{source}: users', in_order=False),_encode_ids(items_A, f'{source}: items')
-        if times_A is not None: times_A = np.asarray(times_A, np.int64)
-        begins_A = np.append(True, u_A[1:]!=u_A[:-1])
-        offsets = np.append(np.flatnonzero(begins_A), len(u_A))
-        if len(offsets)-1>len(user_ids) or times_A is not None and (times_A[1:]<times_A[:-1])[~begins_A[1:]].any():
-            first_U = np.empty(len(user_ids), np.int64)
-            first_U[u_A[::-1]] = np.arange(len(u_A))[::-1]             # of several assignments the last one counts
-            u_A = np.argsort(np.argsort(first_U))[u_A]
-            order_A = np.lexsort((u_A,) if times_A is None else (times_A,u_A))
-            user_ids,rows_A = user_ids[np.argsort(first_U)],rows_A[order_A]
-            if times_A is not None: times_A = times_A[order_A]
-            offsets = np.append(0, np.cumsum(np.bincount(u_A)))
-        else: user_ids = user_ids[u_A[offsets[:-1]]]                    # users one after the other, as files mostly have them: nothing to sort
-        return cls(user_ids, item_ids, offsets, rows_A, times_A, source)
+        users,(item_ids,rows_A) = _as_column(users_A, f'{source}: users'),_encode_ids(items_A, f'{source}: items')
+        begins_A = pa.chunked_array([[True], *pa.compute.not_equal(users[1:], users[:-1]).chunks])
+        user_ids,user_R = _encode_ids(users.filter(begins_A), in_order=False)             # R runs of actions of one user
+        offsets = np.append(pa.compute.indices_nonzero(begins_A), len(users)).astype(np.int64)
+        if times_A is not None:
+            times_A = np.asarray(times_A, np.int64)
+            goes_back_A = times_A[1:]<times_A[:-1]
+            goes_back_A[offsets[1:-1]-1] = False
+        if len(user_ids)==len(user_R) and (times_A is None or not goes_back_A.any()):     # one run a user, as most files are: nothing to sort
+            return cls(user_ids[user_R], item_ids, offsets, rows_A, times_A, source)
+        first_U = np.empty(len(user_ids), np.int64)
+        first_U[user_R[::-1]] = np.arange(len(user_R))[::-1]           # of several assignments the last one counts
+        order_U = np.argsort(first_U)
+        user_A = np.argsort(order_U)[user_R].repeat(np.diff(offsets))
+        order_A = np.lexsort((user_A,) if times_A is None else (times_A,user_A))
+        return cls(user_ids[order_U], item_ids, np.append(0, np.cumsum(np.bincount(user_A))), rows_A[order_A], None if times_A is None else times_A[order_A], source)
 
 # %% ../nbs/foundations/data.ipynb #01417ee0
 def _read_lines(path):
@@ -193,7 +202,7 @@ def _read_inter_json(path):
         histories.append(as_ids(np.array(items, dtype=object), f'{path}: user {user!r}').tolist())
     return _from_histories(users, histories, [f'{path}: user {u!r}' for u in users], path)
 
-# %% ../nbs/foundations/data.ipynb #da1d7d79
+# %% ../nbs/foundations/data.ipynb #d7c5fe91
 @patch(cls_method=True)
 def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
@@ -206,11 +215,10 @@ def from_frame(cls:Interactions,
     table = pa.table(frame)
     for name in (user,item):
         if name not in table.column_names: raise ValueError(f'{source}: no column {name!r}; found {table.column_names}')
-    plain = lambda col: col.cast(col.type.value_type) if pa.types.is_dictionary(col.type) else col    # categories that no row has are nobody
-    columns = dict(users_A=plain(table[user]), items_A=plain(table[item]))
+    columns = dict(users_A=table[user], items_A=table[item])
     if time in table.column_names: columns['times_A'] = table[time]
     for name,col in columns.items():
-        if col.null_count:
+        if pa.compute.any(col.is_null()).as_py():
             row = col.is_null().index(True).as_py()
             raise ValueError(f'{source}: row {row+1} has no value in column {dict(users_A=user, items_A=item, times_A=time)[name]!r}')
     if 'times_A' in columns:
@@ -227,7 +235,8 @@ def read_interactions(
     if not path.exists(): raise ValueError(f'{path}: no such file; expected interactions')
     if path.suffix=='.txt': return _read_text(path)
     if path.suffix=='.json': return _read_inter_json(path)
-    readers = {'.csv':pa.csv.read_csv, '.parquet':pa.parquet.read_table}
+    ids = [columns.get(name, name) for name in ('user','item')]
+    readers = {'.csv':pa.csv.read_csv, '.parquet':lambda path: pa.parquet.read_table(path, read_dictionary=ids)}   # strings stay the numbers that Parquet has for them
     if path.suffix not in readers: raise ValueError(f'{path}: unknown kind of file; expected .txt, .inter.json, .csv or .parquet')
     try: table = readers[path.suffix](path)
     except pa.ArrowInvalid as e: raise ValueError(f'{path}: {e}') from None
