@@ -10,7 +10,7 @@ SLEEPERS = """
 import sys, time
 sys.path.insert(0, {folder!r})
 from sidebyside import main
-def sleeper(seconds, about=None):
+def sleeper(seconds):
     def make(device):
         import torch
         x = torch.randn(64, 64)

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 import numpy as np
 
+SIZE = dict(M=4, K=256, d=128, heads=6, d_head=64, d_ff=1024, layers=4)                      # of TIGER, as in the paper
 FILE = Path(os.environ.get('SEMIDS_BEAUTY', Path(__file__).parents[2]/'data/Beauty'))/'all_data.txt'
+
+DATA = 'Amazon Beauty' if FILE.exists() else 'random histories of the size of Amazon Beauty'
 
 def flat():
     "User and item of every action, oldest first within each user"

@@ -4,19 +4,17 @@
 
 The peer is `transformers`' `generate` with `prefix_allowed_tokens_fn` over nested dicts, as most open TIGER code has it. One thing is
 added to it: log-probabilities are normalized over the codes of a level, as ours are, so that both search for the same thing; before
-the clock runs, the ten best items of 64 users are compared. Weights are random. A call is for 64 users in random order, padded to the longest history.
-For the peer it is measured too what it gains if its users are sorted by length first, 256 at a time.
+the clock runs, the ten best items of 64 users are compared. Weights are random. A call is for 64 users in random order, padded to the
+longest history. For the peer it is measured too what it gains if its users are sorted by length first, 256 at a time.
 """
 import itertools
 from functools import partial
+from beauty import DATA, SIZE, sequences
 from sidebyside import main
-
-SIZE = dict(M=4, K=256, d=128, heads=6, d_head=64, d_ff=1024, layers=4)
 
 def setting():
     "The histories, the model, and the users in the order of a shuffle"
     import torch
-    from beauty import sequences
     from semids.tiger import TIGER
     torch.manual_seed(0)
     seqs,model = sequences(),TIGER(**SIZE).eval()
@@ -69,4 +67,4 @@ def transformers(device, **how):
 
 if __name__=='__main__':
     main({'semids':ours, 'transformers generate':partial(transformers, calls=1),
-          'transformers, sorted':partial(transformers, calls=4, in_order=True)}, 'users', same='top')
+          'transformers, sorted':partial(transformers, calls=4, in_order=True)}, 'users', same='top', data=DATA)

@@ -6,7 +6,7 @@ The peer is pyarrow's own reader of the same Parquet file, and of a CSV file wit
 bytes of the text file, but no words to split), down to two NumPy arrays of raw ids; ours also finds the distinct ids, their rows, and
 where each user begins. The files (3 GB) are written to a temporary folder, once.
 """
-import os, sys, tempfile
+import os, tempfile
 from pathlib import Path
 from sidebyside import main
 
@@ -46,6 +46,4 @@ def pyarrow(name):
 
 PROGRAMS = {'semids, Parquet':ours('a.parquet'), 'pyarrow, Parquet':pyarrow('a.parquet'), 'semids, text':ours('a.txt'), 'pyarrow, CSV':pyarrow('a.csv')}
 
-if __name__=='__main__':
-    if not {'-h','--help','--worker'} & set(sys.argv): write_files()
-    main(PROGRAMS, 'million actions')
+if __name__=='__main__': main(PROGRAMS, 'million actions', prepare=write_files)

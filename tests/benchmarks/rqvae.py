@@ -3,7 +3,7 @@
     python tests/benchmarks/rqvae.py --peers peers/bin/python
 
 The peer is `vector-quantize-pytorch`'s ResidualVQ, as it comes (codebooks by moving averages), between the same encoder and decoder,
-with the same optimizer.
+with the same optimizer. That encoder and decoder without any quantizer are the limit for both.
 """
 from sidebyside import main
 
@@ -30,21 +30,24 @@ def ours(precision):
         return loop(RQVAE(E=768, C=64, M=3, K=256).train(), lambda model, x_BE: model(x_BE)[0], precision, device)
     return make
 
-def residual_vq(precision):
+def residual_vq(precision, quantizer=True):
     def make(device):
         import torch, torch.nn as nn, torch.nn.functional as F
-        from vector_quantize_pytorch import ResidualVQ
         torch.manual_seed(0)
-        def mlp(widths): return [layer for a,b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b),nn.ReLU())][:-1]
+        def mlp(widths): return nn.Sequential(*[layer for a,b in zip(widths, widths[1:]) for layer in (nn.Linear(a, b),nn.ReLU())][:-1])
         widths = [768,512,256,128,64]
-        model = nn.ModuleDict(dict(encoder=nn.Sequential(*mlp(widths)), quantizer=ResidualVQ(dim=64, num_quantizers=3, codebook_size=256),
-                                   decoder=nn.Sequential(*mlp(widths[::-1])))).train()
+        model = nn.ModuleDict(dict(encoder=mlp(widths), decoder=mlp(widths[::-1]))).train()
+        if quantizer:
+            from vector_quantize_pytorch import ResidualVQ
+            model['quantizer'] = ResidualVQ(dim=64, num_quantizers=3, codebook_size=256)
         def loss_of(model, x_BE):
-            through_BC,codes_BM,losses_M = model['quantizer'](model['encoder'](x_BE))
+            z_BC = model['encoder'](x_BE)
+            through_BC,_,losses_M = model['quantizer'](z_BC) if quantizer else (z_BC,None,x_BE.new_zeros(1))
             return F.mse_loss(model['decoder'](through_BC), x_BE)+losses_M.sum()
         return loop(model, loss_of, precision, device)
     return make
 
-PROGRAMS = {'semids':ours('fp32'), 'semids, bf16':ours('bf16'), 'ResidualVQ':residual_vq('fp32'), 'ResidualVQ, bf16':residual_vq('bf16')}
+PROGRAMS = {'semids':ours('fp32'), 'semids, bf16':ours('bf16'), 'ResidualVQ':residual_vq('fp32'), 'ResidualVQ, bf16':residual_vq('bf16'),
+            'no quantizer':residual_vq('fp32', False), 'no quantizer, bf16':residual_vq('bf16', False)}
 
 if __name__=='__main__': main(PROGRAMS, 'steps', peers=['ResidualVQ','ResidualVQ, bf16'])

@@ -6,11 +6,11 @@ The peer is RecTools' SASRec with the same settings (its defaults are larger) an
 the epoch counts, not the preparation of the data. It learns from the latest 51 actions of a user, ours from all. Ours has batches of
 similar length.
 """
+from beauty import DATA, flat
 from sidebyside import main
 
 def ours(precision):
     def make(device):
-        from beauty import flat
         from semids.data import Interactions, leave_one_out
         from semids.sasrec import SASRec, training_batches
         from semids.training import fit
@@ -25,7 +25,6 @@ def ours(precision):
 
 def rectools(device):
     import logging, pandas, time, warnings
-    from beauty import flat
     from pytorch_lightning import Callback, Trainer
     from rectools.dataset import Dataset
     from rectools.models import SASRecModel
@@ -48,4 +47,4 @@ def rectools(device):
 
 PROGRAMS = {'semids':ours('no'), 'semids, bf16':ours('bf16'), 'RecTools SASRec':rectools}
 
-if __name__=='__main__': main(PROGRAMS, 'epochs', peers=['RecTools SASRec'])
+if __name__=='__main__': main(PROGRAMS, 'epochs', peers=['RecTools SASRec'], data=DATA)

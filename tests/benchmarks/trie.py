@@ -7,7 +7,7 @@ the most memory of the build beyond the codes, and the milliseconds of the searc
 scores: children, rules, the choice of the beams).
 """
 import statistics, time
-from sidebyside import main, peak_mib
+from sidebyside import forget_peak, main, mib
 
 def program(M, K, N):
     def make(device):
@@ -18,9 +18,11 @@ def program(M, K, N):
         number_N = np.unique(rng.integers(0, K**M, int(1.1*N)))
         number_N = number_N[rng.permutation(len(number_N))[:N]]
         tokens_NM = torch.from_numpy(np.stack([number_N//K**(M-1-m) % K + 1+m*K for m in range(M)], 1))
-        codes_NM,before,start = tokens_NM-1-torch.arange(M)*K,peak_mib(),time.perf_counter()
+        codes_NM = tokens_NM-1-torch.arange(M)*K
+        forget_peak(torch, device)
+        before,start = mib('VmRSS'),time.perf_counter()
         trie = Trie(codes_NM)
-        seconds,peak = time.perf_counter()-start,peak_mib()-before
+        seconds,peak = time.perf_counter()-start,mib('VmHWM')-before
         tensors = [t for v in vars(trie).values() for t in (v if isinstance(v, list) else [v]) if torch.is_tensor(t)]
         torch.manual_seed(0)
         recommend = TIGERRecommender(TIGER(M, K).eval().to(device), tokens_NM, beams=50)
