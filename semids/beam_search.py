@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['Trie', 'Constraints', 'beam_search']
 
-# %% ../nbs/04_beam_search.ipynb #e34bee11
+# %% ../nbs/04_beam_search.ipynb #6a0032b1
 import copy
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-# %% ../nbs/04_beam_search.ipynb #c69e84d0
+# %% ../nbs/04_beam_search.ipynb #3957dad4
 class Trie:
     "All valid semantic IDs as nodes numbered level by level; children of a node are consecutive"
     def __init__(self,
@@ -25,7 +26,7 @@ class Trie:
         new_NM = np.ones((N, self.M+1), bool)                          # does a new node of depth m begin at this row?
         new_NM[1:,0] = False
         new_NM[1:,1:] = np.logical_or.accumulate(codes[1:]!=codes[:-1], axis=1)
-        if not new_NM[:,-1].all(): raise ValueError(f'{int((~new_NM[:,-1]).sum())} of {N} items share their codes with another; a trie needs unique semantic IDs')
+        if not new_NM[:,-1].all(): raise ValueError(f'{int((~new_NM[:,-1]).sum())} of {N} items have the codes of an item before them; a trie needs unique semantic IDs')
         begin = [np.append(np.flatnonzero(new_NM[:,m]), N) for m in range(self.M+1)]
         as_tensor = lambda a: torch.from_numpy(a.astype(np.int32)).to(codes_NM.device)
         self.leaves = [as_tensor(b) for b in begin]                    # depth m: node i has the leaves leaves[m][i] to leaves[m][i+1]-1
@@ -56,9 +57,9 @@ class Trie:
         first_BW = self.first[m][node_BW]
         child_BWJ = first_BW[...,None]+torch.arange(self.width[m], dtype=first_BW.dtype, device=node_BW.device)
         child_BWJ = child_BWJ.where(child_BWJ<self.first[m][node_BW+1][...,None], -1)
-        return child_BWJ,self.code[m][child_BWJ].long()
+        return child_BWJ,self.code[m][child_BWJ].long()                 # where there is no child the code is any; whoever asks masks it
 
-# %% ../nbs/04_beam_search.ipynb #80fee447
+# %% ../nbs/04_beam_search.ipynb #5fcbd93d
 class Constraints:
     "Which items may come out: not those seen by each user, and only those allowed for everyone"
     def __init__(self,
@@ -68,7 +69,8 @@ class Constraints:
     ):
         self.trie,self.seen_BT,self.allowed_sum = trie,None,None
         if allowed_N is not None:
-            allowed_leaf = allowed_N.to(trie.item.device)[trie.item].long()
+            if allowed_N.shape!=(len(trie),): raise ValueError(f'the items that may come out are given as {tuple(allowed_N.shape)}; expected True or False for each of {len(trie)} items')
+            allowed_leaf = allowed_N.to(trie.item.device)[trie.item].bool().long()
             self.allowed_sum = torch.cat([allowed_leaf.new_zeros(1), allowed_leaf.cumsum(0)])
         if seen_BT is not None:
             N = len(trie)
@@ -101,7 +103,7 @@ class Constraints:
         below = lambda leaf: torch.searchsorted(self.seen_BT, leaf.flatten(1)).view(leaf.shape)
         return left-(below(high)-below(low))
 
-# %% ../nbs/04_beam_search.ipynb #c843a36d
+# %% ../nbs/04_beam_search.ipynb #f521850c
 def beam_search(
     next_logp, # function (prefix_BWm, parent_BW or None at level 0) -> (B, W, K) log-probability of every next code
     trie:Trie, # the items that exist
@@ -131,5 +133,6 @@ def beam_search(
             at_BW = at_BW.gather(1, best_BW)
         parent_BW,node_BW = at_BW//child_BWJ.shape[2],child_BWJ.flatten(1).gather(1, at_BW).clamp(min=0)
         prefix_BWm = torch.cat([prefix_BWm.gather(1, parent_BW[...,None].expand(-1, -1, m)), trie.code[m][node_BW].long()[...,None]], 2)
-    k = min(k, score_BW.shape[1])
-    return trie.item[node_BW[:,:k]].where(score_BW[:,:k]>-torch.inf, -1),score_BW[:,:k]
+    items_BW = trie.item[node_BW].where(score_BW>-torch.inf, -1)
+    missing = max(k-score_BW.shape[1], 0)
+    return F.pad(items_BW[:,:k], (0,missing), value=-1),F.pad(score_BW[:,:k], (0,missing), value=-torch.inf)

@@ -35,13 +35,18 @@ def as_ids(
             raise ValueError(f"{where}: entry {i} is {v!r}; an id is a string or an integer")
     return values.astype(np.str_)
 
-# %% ../nbs/foundations/data.ipynb #2effd1cc
+# %% ../nbs/foundations/data.ipynb #4a994ef4
+def _refuse_gaps(column, where):
+    gaps = column.is_null()
+    if pa.compute.any(gaps).as_py(): raise ValueError(f'{where}: row {gaps.index(True).as_py()+1} has no value')
+
 def _as_column(values, where='ids'):
     "Raw ids as a column of Arrow: of integers, of strings, or of numbers of a dictionary of either"
     if not isinstance(values, pa.ChunkedArray):
         if np.ndim(values)!=1: raise ValueError(f'{where}: an array of shape {np.shape(values)}; expected one dimension')
         plain = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
-        return pa.chunked_array([pa.array(values if plain else as_ids(values, where))])
+        values = pa.chunked_array(pa.array(values if plain else as_ids(values, where)))
+    _refuse_gaps(values, where)
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     known = pa.types.is_signed_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
     return values if known else _as_column(values.to_numpy(), where)
@@ -64,7 +69,9 @@ def _encode_ids(values, where='ids', in_order=True):
     seen = np.zeros(max((int(chunk.max())+1 for chunk in chunks if len(chunk)), default=0), bool)
     for chunk in chunks: seen[chunk] = True
     used = np.flatnonzero(seen)
-    ids = (pa.array(used) if names is None else names.take(pa.array(used))).cast(pa.string()).to_numpy(zero_copy_only=False).astype(np.str_)
+    text = (pa.array(used) if names is None else names.take(pa.array(used))).cast(pa.string())
+    if pa.compute.any(nul := pa.compute.match_substring(text, '\0')).as_py(): raise ValueError(f'{where}: {text.filter(nul)[0].as_py()!r} holds a NUL character; expected text')
+    ids = text.to_numpy(zero_copy_only=False).astype(np.str_)
     if in_order and names is not None:                                 # small whole numbers are in order
         order = np.lexsort((ids, np.strings.str_len(ids)))
         ids,used = ids[order],used[order]
@@ -76,7 +83,7 @@ def _encode_ids(values, where='ids', in_order=True):
         at += len(chunk)
     return ids,rows_A
 
-# %% ../nbs/foundations/data.ipynb #0ba9d0de
+# %% ../nbs/foundations/data.ipynb #4761786b
 @dataclass(frozen=True, eq=False)
 class Interactions:
     "Who acted on what, oldest first: raw ids at the edges, row numbers inside"
@@ -112,7 +119,7 @@ class Interactions:
         user_ids,user_R = _encode_ids(users.filter(begins_A), in_order=False)             # R runs of actions of one user
         offsets = np.append(pa.compute.indices_nonzero(begins_A), len(users)).astype(np.int64)
         if times_A is not None:
-            times_A = np.asarray(times_A, np.int64)
+            times_A = np.array(times_A, np.int64)
             goes_back_A = times_A[1:]<times_A[:-1]
             goes_back_A[offsets[1:-1]-1] = False
         if len(user_ids)==len(user_R) and (times_A is None or not goes_back_A.any()):     # one run a user, as most files are: nothing to sort
@@ -124,14 +131,13 @@ class Interactions:
         order_A = np.lexsort((user_A,) if times_A is None else (times_A,user_A))
         return cls(user_ids[order_U], item_ids, np.append(0, np.cumsum(np.bincount(user_A))), rows_A[order_A], None if times_A is None else times_A[order_A], source)
 
-# %% ../nbs/foundations/data.ipynb #01417ee0
+# %% ../nbs/foundations/data.ipynb #04d25c59
 def _read_lines(path):
     "The lines of a UTF-8 file; `ValueError` names the line whose bytes are not UTF-8"
-    lines = Path(path).read_bytes().split(b'\n')
-    if lines and not lines[-1]: lines.pop()
-    for n,line in enumerate(lines, 1):
-        try: yield n, line.decode()
-        except UnicodeDecodeError as e: raise ValueError(f'{path}, line {n}: byte {e.start+1} is not UTF-8 text ({e.reason})') from None
+    with open(path, 'rb') as f:
+        for n,line in enumerate(f, 1):
+            try: yield n, line.removesuffix(b'\n').decode()
+            except UnicodeDecodeError as e: raise ValueError(f'{path}, line {n}: byte {e.start+1} is not UTF-8 text ({e.reason})') from None
 
 def _from_histories(users, histories, places, source):
     "`Interactions` from parallel lists of users and of histories (lists of raw item ids)"
@@ -152,14 +158,14 @@ def _read_text_by_line(path):
         users.append(user); histories.append(items); places.append(f'{path}, line {n}')
     return _from_histories(users, histories, places, path)
 
-# %% ../nbs/foundations/data.ipynb #4c26f43d
+# %% ../nbs/foundations/data.ipynb #8f2369e3
 def _blocks(path, size=2**26):
     "The bytes of a file in pieces of whole lines"
     with open(path, 'rb') as f:
         while block := f.read(size): yield block+f.readline()
 
 def _split_lines(block):
-    "First words, other words and number of other words of the lines; `ValueError` unless all lines have two words"
+    "First words, other words and number of other words of the lines; `ValueError` if a line has less than two words"
     if b'\0' in block: raise ValueError('a NUL character')
     if block[-1:]!=b'\n': block += b'\n'
     begins = np.append(0, np.flatnonzero(np.frombuffer(block, np.uint8)==ord('\n'))+1).astype(np.int32)
@@ -202,7 +208,7 @@ def _read_inter_json(path):
         histories.append(as_ids(np.array(items, dtype=object), f'{path}: user {user!r}').tolist())
     return _from_histories(users, histories, [f'{path}: user {u!r}' for u in users], path)
 
-# %% ../nbs/foundations/data.ipynb #d7c5fe91
+# %% ../nbs/foundations/data.ipynb #22ddcc2a
 @patch(cls_method=True)
 def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
@@ -213,18 +219,16 @@ def from_frame(cls:Interactions,
 )->Interactions:
     "Interactions from a table with one row per action"
     table = pa.table(frame)
-    for name in (user,item):
-        if name not in table.column_names: raise ValueError(f'{source}: no column {name!r}; found {table.column_names}')
-    columns = dict(users_A=table[user], items_A=table[item])
-    if time in table.column_names: columns['times_A'] = table[time]
-    for name,col in columns.items():
-        if pa.compute.any(col.is_null()).as_py():
-            row = col.is_null().index(True).as_py()
-            raise ValueError(f'{source}: row {row+1} has no value in column {dict(users_A=user, items_A=item, times_A=time)[name]!r}')
-    if 'times_A' in columns:
-        try: columns['times_A'] = columns['times_A'].cast(pa.int64())
-        except pa.ArrowInvalid as e: raise ValueError(f'{source}: column {time!r} holds {columns["times_A"].type}; expected integers or timestamps ({e})') from None
-    return cls.from_flat(**columns, source=source)
+    has_time = time!='time' or time in table.column_names
+    for name in [user,item]+[time]*has_time:
+        n = table.column_names.count(name)
+        if n!=1: raise ValueError(f"{source}: {n or 'no'} column{'s'*(n>1)} {name!r}; expected one; found {table.column_names}")
+    times_A = None
+    if has_time:
+        _refuse_gaps(table[time], f'{source}: times')
+        try: times_A = table[time].cast(pa.int64())
+        except pa.ArrowException as e: raise ValueError(f'{source}: column {time!r} holds {table[time].type}; expected integers or timestamps ({e})') from None
+    return cls.from_flat(table[user], table[item], times_A, source)
 
 def read_interactions(
     path, # `.txt`, `.inter.json`, `.csv` or `.parquet`
@@ -233,13 +237,19 @@ def read_interactions(
     "Interactions from a file; its name tells the format"
     path = Path(path)
     if not path.exists(): raise ValueError(f'{path}: no such file; expected interactions')
-    if path.suffix=='.txt': return _read_text(path)
-    if path.suffix=='.json': return _read_inter_json(path)
+    if path.suffix in ('.txt','.json'):
+        if columns: raise ValueError(f'{path}: this format has no columns; expected none of {list(columns)}')
+        return _read_text(path) if path.suffix=='.txt' else _read_inter_json(path)
+    if path.suffix not in ('.csv','.parquet'): raise ValueError(f'{path}: unknown kind of file; expected .txt, .inter.json, .csv or .parquet')
     ids = [columns.get(name, name) for name in ('user','item')]
-    readers = {'.csv':pa.csv.read_csv, '.parquet':lambda path: pa.parquet.read_table(path, read_dictionary=ids)}   # strings stay the numbers that Parquet has for them
-    if path.suffix not in readers: raise ValueError(f'{path}: unknown kind of file; expected .txt, .inter.json, .csv or .parquet')
-    try: table = readers[path.suffix](path)
-    except pa.ArrowInvalid as e: raise ValueError(f'{path}: {e}') from None
+    try:
+        if path.suffix=='.parquet': table = pa.parquet.read_table(path, read_dictionary=ids)      # strings stay the numbers that Parquet has for them
+        else: table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(ids, pa.string()), null_values=[''], strings_can_be_null=True))
+    except (pa.ArrowException,OSError) as e: raise ValueError(f'{path}: {e}') from None
+    for name in set(ids)&set(table.column_names) if path.suffix=='.csv' else []:
+        distinct = table[name].unique()
+        floats = distinct.filter(pa.compute.match_substring_regex(distinct, r'^-?\d+\.0$'))
+        if len(floats): raise ValueError(f'{path}: column {name!r} has {floats[0].as_py()!r}; an id is a string or an integer, and some program has made floats of integers')
     return Interactions.from_frame(table, source=str(path), **columns)
 
 # %% ../nbs/foundations/data.ipynb #77e6bfa0
@@ -311,14 +321,14 @@ def with_times(self:Interactions,
     if len(times)!=len(self): raise ValueError(f'{path}: {len(times)} lines; {self.source} has {len(self)} users')
     return replace(self, times_A=np.concatenate(times))
 
-# %% ../nbs/foundations/data.ipynb #b55ca590
+# %% ../nbs/foundations/data.ipynb #53bdf749
 @dataclass(frozen=True, eq=False)
 class Examples:
     "Histories and what came next, as ranges of one flat array: the history is `items_A[start:end]`, the target `items_A[end]`"
     items_A:Tensor # item rows of all users, one after the other
     start_X:Tensor # (X,) where each example's history begins
     end_X:Tensor # (X,) where it ends, exclusive: the position of the target
-    user_X:Tensor # (X,) whose it is: a number that depends on the raw user id alone (`user_number`)
+    user_X:Tensor # (X,) whose it is: a number that depends on the raw user id alone (`user_number`), for models with tokens for users
 
     def __len__(self): return len(self.end_X)
     @property
@@ -374,9 +384,14 @@ def with_at_least(self:Interactions,
     n:int # actions a user must have to stay
 )->Interactions:
     "Only the users with at least `n` actions"
-    user_A,item_A = np.repeat(self.user_ids, self.lengths_U),self.item_ids[self.items_A]
-    kept_A = np.repeat(self.lengths_U>=n, self.lengths_U)
-    return replace(Interactions.from_flat(user_A[kept_A], item_A[kept_A], None if self.times_A is None else self.times_A[kept_A], self.source), tie_order=self.tie_order)
+    kept_U = self.lengths_U>=n
+    if not kept_U.any(): raise ValueError(f'{self.source}: the longest history has {self.lengths_U.max()} actions; expected at least {n}')
+    kept_A = kept_U.repeat(self.lengths_U)
+    items_A = self.items_A[kept_A]
+    used_N = np.bincount(items_A, minlength=len(self.item_ids))>0
+    row_N = np.cumsum(used_N, dtype=np.int32)-1
+    return replace(self, user_ids=self.user_ids[kept_U], item_ids=self.item_ids[used_N], offsets=np.append(0, self.lengths_U[kept_U].cumsum()),
+                   items_A=row_N[items_A], times_A=None if self.times_A is None else self.times_A[kept_A])
 
 # %% ../nbs/foundations/data.ipynb #ad228c25
 @patch

@@ -46,7 +46,7 @@ def rank(
     scores_BK,items_BK = scores_BN.topk(min(k, N))
     return items_BK.where(scores_BK>-torch.inf, -1),scores_BK
 
-# %% ../nbs/foundations/evaluation.ipynb #5817ae0f
+# %% ../nbs/foundations/evaluation.ipynb #ac70894f
 class Popularity:
     "Recommends the items with the most training actions"
     def __init__(self,
@@ -68,12 +68,12 @@ class Markov:
         train:Interactions, # what is counted
         backoff:bool=False # popularity breaks ties and fills up the list? else: first counted first, and nothing else
     ):
+        import scipy.sparse                                           # here and not above: most who evaluate need none of it
         N,at_X = len(train.item_ids),np.arange(len(train.items_A)-1)
         at_X = at_X[~np.isin(at_X, train.offsets[1:-1]-1)]            # from one user's last action to the next user's first leads no way
         pair_X = train.items_A[at_X].astype(np.int64)*N+train.items_A[at_X+1]
         pair_P,first_P,count_P = np.unique(pair_X, return_index=True, return_counts=True)
         tie_P = 0 if backoff else 1-(first_P+1)/(len(pair_X)+1)       # between 0 and 1
-        import scipy.sparse
         self.follows_NN = scipy.sparse.csr_array((count_P+tie_P, (pair_P//N,pair_P%N)), shape=(N,N))
         popularity_N = Popularity(train).count_N.double()
         self.backoff_N = popularity_N/(popularity_N.max()+1) if backoff else None

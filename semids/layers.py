@@ -14,7 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-# %% ../nbs/foundations/layers.ipynb #32681ab2
+# %% ../nbs/foundations/layers.ipynb #d0c1a1d8
 def causal_bias(
     T:int, # positions
     device=None # where the result is made
@@ -25,7 +25,7 @@ def causal_bias(
 def padding_bias(
     real_BS:Tensor # True where there is something
 )->Tensor: # (B, 1, 1, S)
-    "Nobody looks at padding; where a row is all padding, everything stays visible so that no softmax is empty"
+    "Nobody looks at padding; where a whole history is padding, everything stays visible so that no softmax is empty"
     real_BS = real_BS | ~real_BS.any(1, keepdim=True)
     return torch.zeros(real_BS.shape, device=real_BS.device).masked_fill(~real_BS, -torch.inf)[:,None,None]
 
@@ -39,7 +39,7 @@ def history_bias(
     may_BTT = may_BTT | torch.eye(T, dtype=torch.bool, device=real_BT.device)
     return torch.zeros(may_BTT.shape, device=real_BT.device).masked_fill(~may_BTT, -torch.inf)[:,None]
 
-# %% ../nbs/foundations/layers.ipynb #db6358b1
+# %% ../nbs/foundations/layers.ipynb #7b218ace
 def attend(
     q_BHTF:Tensor, # queries
     k_BHSF:Tensor, # keys
@@ -51,7 +51,7 @@ def attend(
     if q_BHTF.is_cuda: return F.scaled_dot_product_attention(q_BHTF, k_BHSF, v_BHSF, bias, scale=1.)
     scores_BHTS = q_BHTF@k_BHSF.transpose(-1, -2)
     if bias is not None: scores_BHTS = scores_BHTS+bias
-    with torch.autocast('cpu', enabled=False): return scores_BHTS.softmax(-1).to(v_BHSF.dtype)@v_BHSF
+    with torch.autocast('cpu', enabled=False): return scores_BHTS.softmax(-1).to(v_BHSF.dtype)@v_BHSF     # autocast would make a copy in float32 first
 
 class Attention(nn.Module):
     "Multi-head attention without biases and without scaling, as in T5"
@@ -85,7 +85,7 @@ class Attention(nn.Module):
     )->Tensor: # (B, T, D)
         return self.o(attend(self.split(self.q(x_BTD)), *keys_values, bias).transpose(1, 2).flatten(-2))
 
-# %% ../nbs/foundations/layers.ipynb #57f68150
+# %% ../nbs/foundations/layers.ipynb #75de47d2
 def distance_bucket(
     distance:Tensor, # position looked at minus position that looks
     two_way:bool, # does the sign matter (encoder), or is everything earlier (decoder)?
@@ -117,7 +117,7 @@ class DistanceBias(nn.Module):
         self.table = nn.Embedding(n_buckets, heads)
         nn.init.normal_(self.table.weight, std=d**-.5)
     def forward(self,
-        T:int, # positions that look: the last `T` of
+        T:int, # positions that look: the last ones of the `S`
         S:int # positions looked at
     )->Tensor: # (1, H, T, S)
         "Bias of every pair of positions"
@@ -125,14 +125,14 @@ class DistanceBias(nn.Module):
         bucket_TS = distance_bucket(at_S-at_S[S-T:,None], self.two_way, self.table.num_embeddings, self.max_distance)
         return self.table(bucket_TS).permute(2, 0, 1)[None]
 
-# %% ../nbs/foundations/layers.ipynb #db2304e6
+# %% ../nbs/foundations/layers.ipynb #a51377a1
 class Dropout(nn.Module):
-    "Dropout with one random byte per number on the CPU: `p` is rounded to 1/256"
+    "Dropout with one random byte per number on the CPU: `p` is rounded to a multiple of 1/256"
     def __init__(self,
         p:float # probability of zero, less than 1
     ):
         super().__init__()
-        if not 0<=p<1: raise ValueError(f'dropout {p} is not between 0 and 1')
+        if not 0<=p<1: raise ValueError(f'dropout {p}; expected 0 or more and less than 1')
         self.p = p
     def forward(self,
         x:Tensor # any shape
@@ -144,7 +144,7 @@ class Dropout(nn.Module):
         random_bytes = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
         return x*(random_bytes>=dead).to(x.dtype).mul_(256/(256-dead))
 
-# %% ../nbs/foundations/layers.ipynb #f239589b
+# %% ../nbs/foundations/layers.ipynb #9aa81bf3
 class Block(nn.Module):
     "Pre-norm transformer block: self-attention, attention to a memory if `cross`, feed-forward; each added to its input"
     def __init__(self,
@@ -163,18 +163,13 @@ class Block(nn.Module):
         nn.init.normal_(self.down.weight, std=d_ff**-.5)
         self.dropout = Dropout(dropout)
 
-    def keys_values(self,
-        x_BTD:Tensor # input
-    )->tuple: # (B, H, T, F) keys, (B, H, T, F) values
-        "What self-attention looks at"
-        return self.attention.keys_values(self.attention_norm(x_BTD))
     def look_back(self,
         x_BTD:Tensor, # input
-        keys_values:tuple, # of this and all earlier positions
         bias:Tensor|None # causality, padding, position
     )->Tensor: # (B, T, D)
         "Self-attention, added to its input"
-        return x_BTD+self.dropout(self.attention(self.attention_norm(x_BTD), keys_values, bias))
+        normed_BTD = self.attention_norm(x_BTD)
+        return x_BTD+self.dropout(self.attention(normed_BTD, self.attention.keys_values(normed_BTD), bias))
     def look_at_memory(self,
         x_BTD:Tensor, # input
         memory:tuple, # keys and values of what the encoder read
@@ -192,4 +187,4 @@ class Block(nn.Module):
         bias:Tensor|None=None # for self-attention: causality, padding, position
     )->Tensor: # (B, T, D)
         "A block without `cross`: look back, then think"
-        return self.think(self.look_back(x_BTD, self.keys_values(x_BTD), bias))
+        return self.think(self.look_back(x_BTD, bias))

@@ -192,11 +192,12 @@ def run_tiger(
             flat = {f'{s}/{k}':str(v) if isinstance(v, list) else v for s in STEPS for k,v in run.settings.get(s, {}).items()} | dict(seed=run.settings['seed'])
             w.add_hparams(flat, {f'test/{k}':v for k,v in tables['seen masked']['TIGER'].items() if isinstance(v, float)}, run_name='.')
 
-# %% ../nbs/pipeline.ipynb #8319e391
+# %% ../nbs/pipeline.ipynb #d2fbefb2
 def _count_invalid(items_UK, split, mask_seen):
     "Places that name no item, or, where seen items are masked, one of the history"
     real_UK = (items_UK>=0) & (items_UK<len(split.count_N))
-    if mask_seen: real_UK &= ~(items_UK[:,:,None]==split.test.histories(torch.arange(len(split.test)))[:,None]).any(-1)
+    for rows in split.test.lengths_X.argsort().split(1024) if mask_seen else []:
+        real_UK[rows] &= ~(items_UK[rows][:,:,None]==split.test.histories(rows)[:,None]).any(-1)
     return int((~real_UK).sum())
 
 def measure(

@@ -20,13 +20,13 @@ from .evaluation import evaluate, rank
 from .layers import Block, Dropout, history_bias
 from .training import Batches, fit
 
-# %% ../nbs/00_sasrec.ipynb #95be41a4
+# %% ../nbs/00_sasrec.ipynb #b6ca5fc9
 class _SoftmaxLoss(torch.autograd.Function):
     "Cross-entropy over the whole catalogue, a few positions at a time, with the gradients made on the way"
     @staticmethod
     def forward(ctx, h_PD, target_P, items_ND):
         grad_h,grad_items,loss = torch.empty_like(h_PD),torch.zeros_like(items_ND),0.
-        p = max(2**20//len(items_ND), 16)                              # positions at a time: a million scores
+        p = max(2**20//len(items_ND), 64)                              # positions at a time: a million scores, or 64 rows of them
         for h_pD,target_p,grad_pD in zip(h_PD.split(p), target_P.split(p), grad_h.split(p)):
             logp_pN,at_p1 = (h_pD@items_ND.T).log_softmax(1, dtype=items_ND.dtype),target_p[:,None]
             loss = loss-logp_pN.gather(1, at_p1).sum()
@@ -46,7 +46,7 @@ def softmax_loss(
     target_P:Tensor, # the item that came
     items_ND:Tensor # vectors of all items
 )->Tensor:
-    "Cross-entropy over the whole catalogue; of the scores (P, N) only a million exist at a time (16 rows if N is larger)"
+    "Cross-entropy over the whole catalogue; of the scores (P, N) a million exist at a time, or 64 rows if that is more"
     return _SoftmaxLoss.apply(h_PD, target_P, items_ND)
 
 def sampled_softmax_loss(
@@ -65,7 +65,7 @@ def bce_loss(
     h_PD:Tensor, # what each position expects
     target_P:Tensor, # the item that came
     items_ND:Tensor, # vectors of all items
-    negative_P:Tensor # an item that the user does not have
+    negative_P:Tensor # an item that is not in its sequence
 )->Tensor:
     "Binary cross-entropy with one negative per target (Kang & McAuley 2018, eq. 7)"
     target_score_P,negative_score_P = ((h_PD*items_ND[i_P]).sum(1) for i_P in (target_P,negative_P))
@@ -75,7 +75,7 @@ def draw_unseen(
     sequence_BT:Tensor, # item rows, -1 where there is none
     n_items:int # N
 )->Tensor: # (B, T) uniform among the items that are not in the row's sequence
-    "One random item per position that the user does not have"
+    "One random item per position that is not in its sequence"
     if n_items<=sequence_BT.shape[1] and any(len(set(row)-{-1})==n_items for row in sequence_BT.tolist()): raise ValueError(f'a user has all {n_items} items; there is none left to draw')
     drawn_BT = torch.randint(n_items, sequence_BT.shape, device=sequence_BT.device)
     while (seen_BT := (drawn_BT[:,:,None]==sequence_BT[:,None]).any(-1)).any():
@@ -146,7 +146,7 @@ class SASRec(nn.Module):
         else: loss = bce_loss(h_PD, target_P, items_ND, draw_unseen(sequence_BT, len(items_ND))[:,1:][has_target_BT])
         return loss, {}, len(target_P)
 
-# %% ../nbs/00_sasrec.ipynb #d940cbe0
+# %% ../nbs/00_sasrec.ipynb #4883830b
 def training_batches(
     split:Split, # training histories
     max_len:int, # items of history
@@ -167,7 +167,7 @@ def train_sasrec(
     loss:str='softmax', # 'softmax', 'sampled' or 'bce'
     n_negatives:int=256, # for the sampled softmax
     epochs:int=100, # at most
-    batch_size:int=128, # users
+    batch_size:int=128, # histories (windows of at most `max_len`+1 actions)
     lr:float=1e-3, # learning rate, constant
     weight_decay:float=0., # AdamW's
     patience:int=10, # stop after so many epochs without a better validation NDCG@10

@@ -18,7 +18,7 @@ from torch import Tensor
 from .data import ItemVectors, as_ids, read_json, write_json, _encode_ids, _refuse_duplicates
 from .rqvae import RQVAE, collision_rate, quantize, usage
 
-# %% ../nbs/02_semantic_ids.ipynb #3ee6b09f
+# %% ../nbs/02_semantic_ids.ipynb #ee49015b
 _LETTERS = 'abcdefghijklmnopqrstuvwxyz'
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class SemanticIDs:
         _,group_N,size_G = self.codes_NM.unique(dim=0, return_inverse=True, return_counts=True)
         if (size_G>1).any():
             same = self.item_ids[(group_N==group_N[size_G[group_N]>1][0]).numpy()].tolist()
-            raise ValueError(f'{self.source}: {int((size_G[group_N]>1).sum()):,} items share their codes with another, such as {same[:3]}; `make_unique` tells them apart')
+            raise ValueError(f'{self.source}: {int((size_G[group_N]>1).sum()):,} items share their codes with another, such as {same[:3]}; `add_collision_code` tells them apart')
 
     def __len__(self): return len(self.item_ids)
     @property

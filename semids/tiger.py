@@ -5,7 +5,9 @@
 # %% auto #0
 __all__ = ['TIGER', 'to_hf', 'NextCode', 'exact_scores', 'TIGERRecommender', 'training_batches', 'train_tiger']
 
-# %% ../nbs/05_tiger.ipynb #780bf986
+# %% ../nbs/05_tiger.ipynb #2f440937
+import functools
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -18,7 +20,7 @@ from .evaluation import evaluate
 from .layers import Block, DistanceBias, Dropout, causal_bias, history_bias, padding_bias
 from .training import Batches, fit
 
-# %% ../nbs/05_tiger.ipynb #567a7ac2
+# %% ../nbs/05_tiger.ipynb #a900be9f
 class TIGER(nn.Module):
     "T5-style encoder-decoder that writes the semantic ID of the next item (Rajput et al. 2023, section 3.2)"
     def __init__(self,
@@ -83,7 +85,7 @@ class TIGER(nn.Module):
         bias = self.decoder_bias(M, M)+causal_bias(M, target_BTM.device)
         x_XMD = self.dropout(self.embed(F.pad(target_BTM[...,:-1].flatten(0, 1), (1,0))))   # X = B*T items, which do not see each other
         for block,kv in zip(self.decoder, keys_values):
-            x_XMD = block.look_back(x_XMD, block.keys_values(x_XMD), bias)
+            x_XMD = block.look_back(x_XMD, bias)
             x_XMD = block.look_at_memory(x_XMD.view(B, T*M, -1), kv, hide).view(x_XMD.shape)
             x_XMD = block.think(x_XMD)
         return self.dropout(self.decoder_norm(x_XMD)).unflatten(0, (B,T))
@@ -135,7 +137,7 @@ def to_hf(
     theirs.load_state_dict({name:w.detach().cpu() for name,w in weights.items()})
     return theirs.eval()
 
-# %% ../nbs/05_tiger.ipynb #3c39e008
+# %% ../nbs/05_tiger.ipynb #74a9f5d8
 class NextCode:
     "TIGER as a scorer for `beam_search`: log-probabilities of the next code, with a cache"
     def __init__(self,
@@ -143,13 +145,13 @@ class NextCode:
         tokens_BS:Tensor # histories in tokens
     ):
         self.model,self.memory = model,model.encode(tokens_BS)
-        self.places = [[] for _ in model.decoder]                      # per block and place: keys (B, W, H, F) and values; W=1 at the start
     def __call__(self,
         prefix_BWm:Tensor, # codes so far of each beam
         parent_BW:Tensor|None # the beam of the step before that each one continues; None at the first step
     )->Tensor: # (B, W, K)
         "Log-probabilities of every next code; reorders the cache first"
         model,(B,W,m) = self.model,prefix_BWm.shape
+        if m==0: self.places = [[] for _ in model.decoder]             # per block and place: keys (B, W, H, F) and values; W=1 at the start
         token_BW = prefix_BWm[...,-1]+1+(m-1)*model.K if m else prefix_BWm.new_zeros(B, W)
         x_BWD,bias_Hm = model.embed(token_BW),model.decoder_bias(1, m+1)[0,:,0]
         keys_values,hide = self.memory
@@ -177,7 +179,7 @@ def exact_scores(
         scores.append(sum(model.log_softmax(x_NMD[:,m], m).gather(1, tokens_NM[:,m:m+1]-1-m*model.K)[:,0] for m in range(model.M)))
     return torch.stack(scores)
 
-# %% ../nbs/05_tiger.ipynb #5d1a3623
+# %% ../nbs/05_tiger.ipynb #9bfbc95d
 class TIGERRecommender:
     "A trained TIGER and the catalogue it spells, as a recommender"
     def __init__(self,
@@ -185,11 +187,14 @@ class TIGERRecommender:
         seqs_tokens_NM:Tensor, # tokens of every item row
         beams:int=50 # W: more is nearer to exact, and slower
     ):
-        if seqs_tokens_NM.shape[1]!=model.M or int(seqs_tokens_NM.max())>model.M*model.K:
-            raise ValueError(f'the model writes IDs of {model.M} levels with {model.K} codewords; the items have {seqs_tokens_NM.shape[1]} levels '
-                             f'with tokens up to {int(seqs_tokens_NM.max())}')
         self.model,self.beams,self.tokens_NM = model,beams,seqs_tokens_NM.to(model.embed.weight.device)
-        self.trie = Trie(self.tokens_NM-1-torch.arange(model.M, device=self.tokens_NM.device)*model.K)
+        if self.tokens_NM.shape[1]!=model.M: raise ValueError(f'the model writes IDs of {model.M} levels; the items have {self.tokens_NM.shape[1]}')
+        codes_NM = self.tokens_NM-1-torch.arange(model.M, device=self.tokens_NM.device)*model.K
+        bad = ((codes_NM<0)|(codes_NM>=model.K)).nonzero()
+        if len(bad):
+            n,m = bad[0].tolist()
+            raise ValueError(f'item row {n} has token {self.tokens_NM[n,m]} at level {m}; with {model.K} codewords expected {1+m*model.K} to {(m+1)*model.K}')
+        self.trie = Trie(codes_NM)
 
     def __call__(self,
         history_BT:Tensor, # item rows, right-aligned, -1 where there is none
@@ -202,9 +207,9 @@ class TIGERRecommender:
         device = self.tokens_NM.device
         history_BT,user_B = history_BT.to(device),None if user_B is None else user_B.to(device)
         rules = Constraints(self.trie, history_BT if mask_seen else None, allowed_N)
-        span_B = (history_BT.shape[1]-(history_BT>=0).int().argmax(1)).clamp(max=self.model.max_len)
+        span_B = (history_BT>=0).sum(1).clamp(1, self.model.max_len)
         order_B,found = span_B.argsort(stable=True),[]
-        for rows in order_B.split(16 if device.type=='cpu' else len(order_B)): # a CPU gains nothing from more users at a time, but from less padding
+        for rows in order_B.split(32 if device.type=='cpu' else len(order_B)): # a CPU gains nothing from more users at a time, but from less padding
             tokens_BS = self.tokens(history_BT[rows,-int(span_B[rows].max()):], None if user_B is None else user_B[rows])
             with torch.inference_mode(): found.append(beam_search(NextCode(self.model, tokens_BS), self.trie, len(rows), max(self.beams, k), k, rules.of(rows)))
         items_BK,logp_BK = (torch.cat(part)[order_B.argsort()] for part in zip(*found))
@@ -218,7 +223,7 @@ class TIGERRecommender:
         tokens_BTM = torch.where(history_BT[...,None]>=0, self.tokens_NM[history_BT], 0)
         return self.model.with_user(tokens_BTM.flatten(1), user_B)
 
-# %% ../nbs/05_tiger.ipynb #33e93903
+# %% ../nbs/05_tiger.ipynb #84f297bf
 def training_batches(
     seqs:Sequences, # from step 4
     model:TIGER, # decides: one target a history, or all of them in one pass
@@ -229,7 +234,7 @@ def training_batches(
     def one_target(rows_B):
         tokens_BS = seqs.tokens(seqs.train.histories(rows_B, model.max_len))
         return model.with_user(tokens_BS, seqs.train.user_X[rows_B]),seqs.tokens_NM[seqs.train.target_X[rows_B]][:,None]
-    windows = seqs.valid.windows(model.max_len) if model.causal else None
+    windows = seqs.valid.windows(model.max_len) if model.causal else None      # the histories of `valid` are the training parts; its targets are not touched
     def all_targets(rows_B):
         tokens_BTM = seqs.tokens(windows.histories(rows_B)).unflatten(1, (-1,model.M))
         return tokens_BTM[:,:-1].flatten(1),tokens_BTM[:,1:]*(tokens_BTM[:,:-1]>0)
@@ -267,7 +272,8 @@ def train_tiger(
     batches = training_batches(seqs, model, batch_size, seed)
     some = torch.randperm(len(seqs.valid), generator=torch.Generator().manual_seed(seed))[:valid_users or None]
     asked = Examples(seqs.valid.items_A, *(t[some] for t in (seqs.valid.start_X,seqs.valid.end_X,seqs.valid.user_X)))
-    def validate(model):
-        found = evaluate(TIGERRecommender(model, seqs.tokens_NM, valid_beams), asked, seqs.count_N, k=10)
+    recommender = functools.cache(lambda: TIGERRecommender(model, seqs.tokens_NM, valid_beams))     # made once, when the model is where it is trained
+    def validate(_):
+        found = evaluate(recommender(), asked, seqs.count_N, k=10)
         return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
     return model,fit(model, batches, steps, lr, weight_decay, warmup, schedule, validate=validate, every=every, patience=patience, **run)
