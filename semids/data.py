@@ -35,7 +35,7 @@ def as_ids(
             raise ValueError(f"{where}: entry {i} is {v!r}; an id is a string or an integer")
     return values.astype(np.str_)
 
-# %% ../nbs/foundations/data.ipynb #4a994ef4
+# %% ../nbs/foundations/data.ipynb #41ccf3bb
 def _refuse_gaps(column, where):
     gaps = column.is_null()
     if pa.compute.any(gaps).as_py(): raise ValueError(f'{where}: row {gaps.index(True).as_py()+1} has no value')
@@ -43,9 +43,10 @@ def _refuse_gaps(column, where):
 def _as_column(values, where='ids'):
     "Raw ids as a column of Arrow: of integers, of strings, or of numbers of a dictionary of either"
     if not isinstance(values, pa.ChunkedArray):
-        if np.ndim(values)!=1: raise ValueError(f'{where}: an array of shape {np.shape(values)}; expected one dimension')
+        if getattr(values, 'ndim', 1)!=1: raise ValueError(f'{where}: an array of shape {values.shape}; expected one dimension')
         plain = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
-        values = pa.chunked_array(pa.array(values if plain else as_ids(values, where)))
+        column = pa.array(values if plain else as_ids(values, where))
+        values = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])       # text of more than 2 GiB comes in chunks
     _refuse_gaps(values, where)
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     known = pa.types.is_signed_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -61,6 +62,12 @@ def _number(column):
         whole = column.cast(pa.dictionary(pa.int32(), column.type.value_type)).combine_chunks()
         if len(whole.dictionary.unique())<len(whole.dictionary): whole = whole.dictionary_decode().dictionary_encode()
     return pa.chunked_array([whole.indices]),whole.dictionary
+
+def _take(column, at):
+    "The rows of a column at ascending places (Arrow's own `take` puts all chunks together first)"
+    ends = np.cumsum([len(chunk) for chunk in column.chunks])
+    places = np.split(at, np.searchsorted(at, ends[:-1]))
+    return pa.chunked_array([chunk.take(pa.array(p-end+len(chunk))) for chunk,p,end in zip(column.chunks, places, ends)], column.type)
 
 def _encode_ids(values, where='ids', in_order=True):
     "Distinct ids, in shortlex order (by length, then alphabetically) if `in_order`, and the row of each entry"
@@ -83,7 +90,7 @@ def _encode_ids(values, where='ids', in_order=True):
         at += len(chunk)
     return ids,rows_A
 
-# %% ../nbs/foundations/data.ipynb #4761786b
+# %% ../nbs/foundations/data.ipynb #57d7dac8
 @dataclass(frozen=True, eq=False)
 class Interactions:
     "Who acted on what, oldest first: raw ids at the edges, row numbers inside"
@@ -115,9 +122,9 @@ class Interactions:
             raise ValueError(f'{source}: {len(users_A):,} users, {len(items_A):,} items'+('' if times_A is None else f', {len(times_A):,} times')+'; expected one of each for every action')
         if times_A is not None and np.asarray(times_A).dtype.kind not in 'iu': raise ValueError(f'{source}: times are {np.asarray(times_A).dtype}; expected integers')
         users,(item_ids,rows_A) = _as_column(users_A, f'{source}: users'),_encode_ids(items_A, f'{source}: items')
-        begins_A = pa.chunked_array([[True], *pa.compute.not_equal(users[1:], users[:-1]).chunks])
-        user_ids,user_R = _encode_ids(users.filter(begins_A), in_order=False)             # R runs of actions of one user
-        offsets = np.append(pa.compute.indices_nonzero(begins_A), len(users)).astype(np.int64)
+        begin_R = np.append(0, pa.compute.indices_nonzero(pa.compute.not_equal(users[1:], users[:-1])).to_numpy().astype(np.int64)+1)
+        user_ids,user_R = _encode_ids(_take(users, begin_R), in_order=False)              # R runs of actions of one user
+        offsets = np.append(begin_R, len(users))
         if times_A is not None:
             times_A = np.array(times_A, np.int64)
             goes_back_A = times_A[1:]<times_A[:-1]

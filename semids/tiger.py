@@ -20,7 +20,7 @@ from .evaluation import evaluate
 from .layers import Block, DistanceBias, Dropout, causal_bias, history_bias, padding_bias
 from .training import Batches, fit
 
-# %% ../nbs/05_tiger.ipynb #a900be9f
+# %% ../nbs/05_tiger.ipynb #73bcff18
 class TIGER(nn.Module):
     "T5-style encoder-decoder that writes the semantic ID of the next item (Rajput et al. 2023, section 3.2)"
     def __init__(self,
@@ -102,6 +102,7 @@ class TIGER(nn.Module):
         target_BTM:Tensor # tokens of the item that came next (T=1), or of what came after each item of the history, 0 where there is none (`causal` only)
     )->tuple: # loss, loss of each level, number of targets
         "Mean cross-entropy of the codes of the next item"
+        if target_BTM.ndim!=3: raise ValueError(f'targets have shape {tuple(target_BTM.shape)}; expected (B, T, M), with T=1 for one target a history')
         T,(keys_values,hide) = target_BTM.shape[1],self.encode(tokens_BS)
         if T>1 and not self.causal: raise ValueError(f'{T} targets a history: the encoder has shown every item those that come after it; build the model with causal=True')
         if T>1: hide = self.stairs(tokens_BS)
