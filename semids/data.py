@@ -215,7 +215,7 @@ def _read_inter_json(path):
         histories.append(as_ids(np.array(items, dtype=object), f'{path}: user {user!r}').tolist())
     return _from_histories(users, histories, [f'{path}: user {u!r}' for u in users], path)
 
-# %% ../nbs/foundations/data.ipynb #22ddcc2a
+# %% ../nbs/foundations/data.ipynb #9c2d274b
 @patch(cls_method=True)
 def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
@@ -253,7 +253,8 @@ def read_interactions(
         if path.suffix=='.parquet': table = pa.parquet.read_table(path, read_dictionary=ids)      # strings stay the numbers that Parquet has for them
         else: table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(ids, pa.string()), null_values=[''], strings_can_be_null=True))
     except (pa.ArrowException,OSError) as e: raise ValueError(f'{path}: {e}') from None
-    for name in set(ids)&set(table.column_names) if path.suffix=='.csv' else []:
+    for name in ids:
+        if path.suffix!='.csv' or table.column_names.count(name)!=1: continue
         distinct = table[name].unique()
         floats = distinct.filter(pa.compute.match_substring_regex(distinct, r'^-?\d+\.0$'))
         if len(floats): raise ValueError(f'{path}: column {name!r} has {floats[0].as_py()!r}; an id is a string or an integer, and some program has made floats of integers')
