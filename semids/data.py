@@ -90,7 +90,7 @@ def _encode_ids(values, where='ids', in_order=True):
         at += len(chunk)
     return ids,rows_A
 
-# %% ../nbs/foundations/data.ipynb #57d7dac8
+# %% ../nbs/foundations/data.ipynb #ae498f2b
 @dataclass(frozen=True, eq=False)
 class Interactions:
     "Who acted on what, oldest first: raw ids at the edges, row numbers inside"
@@ -120,13 +120,15 @@ class Interactions:
         if len(users_A)==0: raise ValueError(f'{source}: no actions; expected at least one')
         if len(items_A)!=len(users_A) or times_A is not None and len(times_A)!=len(users_A):
             raise ValueError(f'{source}: {len(users_A):,} users, {len(items_A):,} items'+('' if times_A is None else f', {len(times_A):,} times')+'; expected one of each for every action')
-        if times_A is not None and np.asarray(times_A).dtype.kind not in 'iu': raise ValueError(f'{source}: times are {np.asarray(times_A).dtype}; expected integers')
+        if times_A is not None:
+            times_A = np.asarray(times_A)
+            if times_A.dtype.kind not in 'iu': raise ValueError(f'{source}: times are {times_A.dtype}; expected integers')
         users,(item_ids,rows_A) = _as_column(users_A, f'{source}: users'),_encode_ids(items_A, f'{source}: items')
         begin_R = np.append(0, pa.compute.indices_nonzero(pa.compute.not_equal(users[1:], users[:-1])).to_numpy().astype(np.int64)+1)
-        user_ids,user_R = _encode_ids(_take(users, begin_R), in_order=False)              # R runs of actions of one user
+        user_ids,user_R = _encode_ids(_take(users, begin_R), f'{source}: users', in_order=False)     # R runs of actions of one user
         offsets = np.append(begin_R, len(users))
         if times_A is not None:
-            times_A = np.array(times_A, np.int64)
+            times_A = times_A.astype(np.int64)
             goes_back_A = times_A[1:]<times_A[:-1]
             goes_back_A[offsets[1:-1]-1] = False
         if len(user_ids)==len(user_R) and (times_A is None or not goes_back_A.any()):     # one run a user, as most files are: nothing to sort
@@ -215,7 +217,7 @@ def _read_inter_json(path):
         histories.append(as_ids(np.array(items, dtype=object), f'{path}: user {user!r}').tolist())
     return _from_histories(users, histories, [f'{path}: user {u!r}' for u in users], path)
 
-# %% ../nbs/foundations/data.ipynb #9c2d274b
+# %% ../nbs/foundations/data.ipynb #73fad5e8
 @patch(cls_method=True)
 def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
@@ -237,6 +239,16 @@ def from_frame(cls:Interactions,
         except pa.ArrowException as e: raise ValueError(f'{source}: column {time!r} holds {table[time].type}; expected integers or timestamps ({e})') from None
     return cls.from_flat(table[user], table[item], times_A, source)
 
+def _read_csv(path, ids):
+    "A CSV file whose columns `ids` stay as they are written; `ValueError` if some program has made floats of integers"
+    table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(ids, pa.string()), null_values=[''], strings_can_be_null=True))
+    for name in ids:
+        if table.column_names.count(name)!=1: continue                # `from_frame` complains
+        distinct = table[name].unique()
+        floats = distinct.filter(pa.compute.match_substring_regex(distinct, r'^-?\d+\.0$'))
+        if len(floats): raise ValueError(f'{path}: column {name!r} has {floats[0].as_py()!r}; an id is a string or an integer, and some program has made floats of integers')
+    return table
+
 def read_interactions(
     path, # `.txt`, `.inter.json`, `.csv` or `.parquet`
     **columns # `user=`, `item=`, `time=`: column names of a CSV or Parquet file
@@ -251,13 +263,8 @@ def read_interactions(
     ids = [columns.get(name, name) for name in ('user','item')]
     try:
         if path.suffix=='.parquet': table = pa.parquet.read_table(path, read_dictionary=ids)      # strings stay the numbers that Parquet has for them
-        else: table = pa.csv.read_csv(path, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(ids, pa.string()), null_values=[''], strings_can_be_null=True))
+        else: table = _read_csv(path, ids)
     except (pa.ArrowException,OSError) as e: raise ValueError(f'{path}: {e}') from None
-    for name in ids:
-        if path.suffix!='.csv' or table.column_names.count(name)!=1: continue
-        distinct = table[name].unique()
-        floats = distinct.filter(pa.compute.match_substring_regex(distinct, r'^-?\d+\.0$'))
-        if len(floats): raise ValueError(f'{path}: column {name!r} has {floats[0].as_py()!r}; an id is a string or an integer, and some program has made floats of integers')
     return Interactions.from_frame(table, source=str(path), **columns)
 
 # %% ../nbs/foundations/data.ipynb #77e6bfa0

@@ -3,8 +3,8 @@
     python tests/benchmarks/tiger_training.py
 
 The peer is `transformers`' T5 of the same size; its batches are 256 histories in random order, padded to the longest of them, which
-nearly always has 80 tokens. What it gains from batches of similar length is measured too. Ours has batches of similar length: with one target a history, as the paper has it, or with all of them in
-one pass (`causal`).
+nearly always has 80 tokens. What it gains from batches of similar length is measured too. Ours has batches of similar length: with one
+target a history, as the paper has it, or with all of them in one pass (`causal`).
 """
 from beauty import DATA, SIZE, sequences
 from sidebyside import main
