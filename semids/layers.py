@@ -39,7 +39,7 @@ def history_bias(
     may_BTT = may_BTT | torch.eye(T, dtype=torch.bool, device=real_BT.device)
     return torch.zeros(may_BTT.shape, device=real_BT.device).masked_fill(~may_BTT, -torch.inf)[:,None]
 
-# %% ../nbs/foundations/layers.ipynb #7b218ace
+# %% ../nbs/foundations/layers.ipynb #dd4484ba
 def attend(
     q_BHTF:Tensor, # queries
     k_BHSF:Tensor, # keys
@@ -76,8 +76,8 @@ class Attention(nn.Module):
     def keys_values(self,
         x_BSD:Tensor # what may be looked at
     )->tuple: # (B, H, S, F) keys, (B, H, S, F) values
-        "What `forward` looks at; made once when many look at the same"
-        return self.split(self.k(x_BSD)),self.split(self.v(x_BSD))
+        "What `forward` looks at; made once when many look at the same, so it is laid out for the products"
+        return self.split(self.k(x_BSD)).contiguous(),self.split(self.v(x_BSD)).contiguous()
     def forward(self,
         x_BTD:Tensor, # what looks
         keys_values:tuple, # from `keys_values`
