@@ -101,10 +101,9 @@ def main(programs, unit, peers=(), same=None, prepare=lambda: None, **more):
     speed = {name:[r['units']/r['seconds'] for r in found] for name,found in rounds.items()}
     first,rows = options.names[0],[]
     for w in workers:
-        peak,done,ratios = w.ask('peak')['peak'],w.about['flops'],[a/b for a,b in zip(speed[first], speed[w.name])]
-        rows.append(dict(name=w.name, precision=w.about.get('precision'), units_per_second=statistics.median(speed[w.name]), lowest=min(speed[w.name]),
-            highest=max(speed[w.name]), ratio=statistics.median(ratios), ratio_lowest=min(ratios), ratio_highest=max(ratios),
-            share_of_peak=done*statistics.median(speed[w.name])/peak if done else None, peak_gflops=peak/1e9,
+        peak,done,median = w.ask('peak')['peak'],w.about['flops'],statistics.median(speed[w.name])
+        rows.append(dict(name=w.name, precision=w.about.get('precision'), units_per_second=median, lowest=min(speed[w.name]), highest=max(speed[w.name]),
+            ratio=statistics.median(speed[first])/median, share_of_peak=done*median/peak if done else None, peak_gflops=peak/1e9,
             mib=max(r['mib'] for r in rounds[w.name]), **{k:v for k,v in w.about.items() if k not in ('precision','flops',same)}))
         w.process.stdin.close()
         w.process.wait()
