@@ -125,7 +125,7 @@ class DistanceBias(nn.Module):
         bucket_TS = distance_bucket(at_S-at_S[S-T:,None], self.two_way, self.table.num_embeddings, self.max_distance)
         return self.table(bucket_TS).permute(2, 0, 1)[None]
 
-# %% ../nbs/foundations/layers.ipynb #cb1d9553
+# %% ../nbs/foundations/layers.ipynb #77fbdec5
 class Dropout(nn.Module):
     "Dropout with one random byte per number on the CPU: `p` is rounded to a multiple of 1/256"
     def __init__(self,
@@ -142,7 +142,7 @@ class Dropout(nn.Module):
         if x.device.type!='cpu': return F.dropout(x, self.p)
         n,dead = x.numel(),min(round(self.p*256), 255)
         random_bytes = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None).view(torch.uint8)[:n].view(x.shape)
-        return x*random_bytes.ge_(dead).to(x.dtype).mul_(256/(256-dead))      # in place: 0 and 1 as bytes; to make bools of them takes 20 times as long
+        return x*random_bytes.ge_(dead).to(x.dtype).mul_(256/(256-dead))      # in place: 0 and 1 as bytes; bools in between take ten times as long
 
 # %% ../nbs/foundations/layers.ipynb #9aa81bf3
 class Block(nn.Module):
