@@ -1,76 +1,127 @@
 "What a user can get wrong: exit code 2, one line that names the place, and nothing half-written"
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from semids.data import ItemVectors, leave_one_out, read_interactions, read_item_vectors
-from semids.pipeline import Recommender, Run, read_settings, run_command, run_pipeline
+from semids.files import write_beside
+from semids.items import read_item_vectors
+from semids.pipeline import STEPS, RunSettings, read_settings, run_command
+from semids.recommender import Recommender
 from semids.semantic_ids import read_ids
-from semids.training import load_model
 from semids.tiger import TIGER
+from semids.training import load_model
 
 USERS = {f'u{u}': [f'i{(u+t) % 12}' for t in range(5)] for u in range(30)}
+IDS = sorted({i for items in USERS.values() for i in items})
+SMALL = {
+    'name': 'small',
+    'data': {'interactions': 'all.txt', 'vectors': 'vectors.pkl'},
+    'sasrec': {'model': {'d': 8, 'max_len': 20},
+               'training': {'steps': 1, 'every': 1, 'batch_size': 128}},
+    'rqvae': {'model': {'M': 2, 'K': 8, 'C': 4, 'hidden': [8]},
+              'training': {'steps': 4, 'every': 2, 'batch_size': 240}},
+    'tiger': {'model': {'d': 16, 'heads': 2, 'd_head': 8, 'd_ff': 16, 'layers': 1, 'max_len': 4},
+              'training': {'steps': 4, 'every': 2, 'warmup': 0}}}
+
+def vectors(data, ids, x):
+    (data/'vectors.pkl').write_bytes(pickle.dumps({'item_id': ids, 'embedding': x}))
 
 @pytest.fixture
 def shop(tmp_path):
     "A small data folder and settings that run in seconds; edit either and run"
     data = tmp_path/'data'
     data.mkdir()
-    (data/'all.txt').write_text(''.join(f"{u} {' '.join(items)}\n" for u, items in USERS.items()))
-    ids = sorted({i for items in USERS.values() for i in items})
-    (data/'vectors.pkl').write_bytes(pickle.dumps({'item_id': ids, 'embedding': np.random.default_rng(0).normal(size=(len(ids), 8)).astype(np.float32)}))
-    settings = read_settings('toy')
-    settings |= dict(name='small', data=dict(interactions='all.txt', times='', vectors='vectors.pkl', shuffle_ties=False))
-    settings['sasrec'] |= dict(epochs=1, d=8)
-    settings['rqvae'] |= dict(M=2, K=8, C=4, hidden=[8], epochs=4, checks=2)
-    settings['tiger'] |= dict(steps=4, every=2, d=16, heads=2, d_head=8, d_ff=16, layers=1)
-    return tmp_path, data, settings
+    lines = [f"{u} {' '.join(items)}\n" for u, items in USERS.items()]
+    (data/'all.txt').write_text(''.join(lines))
+    x = np.random.default_rng(0).normal(size=(len(IDS), 8)).astype(np.float32)
+    vectors(data, IDS, x)
+    return tmp_path, data, json.loads(json.dumps(SMALL))
 
-def run(shop, steps=None):
+def run(shop, steps=tuple(STEPS), *options):
     folder, data, settings = shop
     (folder/'settings.json').write_text(json.dumps(settings))
-    from semids.pipeline import STEPS
-    return run_command('test', steps or STEPS, ['--params', str(folder/'settings.json'), '--data', str(data), '--out', str(folder/'out'), '--device', 'cpu'])
+    where = ['--params', folder/'settings.json', '--data', data, '--out', folder/'out']
+    return run_command('test', steps, [*map(str, where), '--device', 'cpu', *options])
 
 def leftovers(folder): return [p for p in folder.rglob('*.part')]
 
 def test_it_runs_when_nothing_is_wrong(shop):
     assert run(shop) == 0
     r = Recommender.load(shop[0]/'out/checkpoints/small')
-    assert {i for i, _ in r.recommend(['i1', 'i2'], k=3)} <= {f'i{n}' for n in range(12)} - {'i1', 'i2'}
+    items = {i for i, _ in r.recommend(['i1', 'i2'], k=3)}
+    assert items <= {f'i{n}' for n in range(12)} - {'i1', 'i2'}
     assert not leftovers(shop[0])
 
-def vectors(data, ids, x): (data/'vectors.pkl').write_bytes(pickle.dumps({'item_id': ids, 'embedding': x}))
-IDS = sorted({i for items in USERS.values() for i in items})
+def text(content): return lambda f, d, s: (d/'all.txt').write_text(content)
+def raw(content): return lambda f, d, s: (d/'all.txt').write_bytes(content)
+def more(content): return lambda f, d, s: (d/'all.txt').open('a').write(content)
+def without(name): return lambda f, d, s: (d/name).unlink()
+def table(ids, x): return lambda f, d, s: vectors(d, ids, x)
+def setting(value, *path):
+    "Change one setting of the file"
+    def change(f, d, s):
+        for name in path[:-1]: s = s.setdefault(name, {})
+        s[path[-1]] = value
+    return change
 
+NAN = np.where(np.arange(96).reshape(12, 8) == 20, np.nan, 1)
 BAD = {
-    'no items': (lambda f, d, s: (d/'all.txt').write_text('u1 a b c\nu2\n'), r"all.txt, line 2: user 'u2' has no items"),
-    'empty line': (lambda f, d, s: (d/'all.txt').write_text('u1 a b c\n\nu2 a b c\n'), 'all.txt, line 2: empty line'),
-    'encoding': (lambda f, d, s: (d/'all.txt').write_bytes(b'u1 a b c\nu2 \xff b c\n'), 'all.txt, line 2: byte 4 is not UTF-8'),
-    'same user twice': (lambda f, d, s: (d/'all.txt').write_text('u1 a b c\nu1 a b c\n'), r"all.txt, line 2: user 'u1' was already seen"),
-    'two actions': (lambda f, d, s: (d/'all.txt').write_text((d/'all.txt').read_text() + 'short i1 i2\n'), r"user 'short' .number 31 in the file. has 2 actions"),
-    'no interactions': (lambda f, d, s: (d/'all.txt').unlink(), 'all.txt: no such file'),
-    'no vectors': (lambda f, d, s: (d/'vectors.pkl').unlink(), 'vectors.pkl: no such file'),
-    'item without vector': (lambda f, d, s: vectors(d, IDS[1:], np.ones((11, 8))), r"1 items of .*all.txt are not in .*vectors.pkl .first: \['i0'\]"),
-    'vector without item': (lambda f, d, s: vectors(d, IDS + ['ghost'], np.ones((13, 8))), r"1 items of .*vectors.pkl are not in .*all.txt .first: \['ghost'\]"),
-    'same vector id twice': (lambda f, d, s: vectors(d, IDS[:-1] + IDS[:1], np.ones((12, 8))), 'vectors.pkl.*1 item ids occur more than once'),
-    'NaN': (lambda f, d, s: vectors(d, IDS, np.where(np.arange(96).reshape(12, 8) == 20, np.nan, 1)), r"vectors.pkl.*item 'i10' .row 2. has nan in column 4"),
-    'infinite': (lambda f, d, s: vectors(d, IDS, np.full((12, 8), np.inf)), 'has inf in column 0'),
-    'not a pickle': (lambda f, d, s: (d/'vectors.pkl').write_bytes(b'hello'), 'vectors.pkl: not readable as item vectors'),
-    'unknown setting': (lambda f, d, s: s['tiger'].update(layer=3), r"unknown setting 'tiger.layer'; did you mean 'tiger.layers'"),
-    'missing setting': (lambda f, d, s: s['rqvae'].pop('K'), r"setting 'rqvae.K' is missing"),
-    'mistyped setting': (lambda f, d, s: s['sasrec'].update(lr='fast'), r"setting 'sasrec.lr' is 'fast'; expected float"),
-    'unknown loss': (lambda f, d, s: s['sasrec'].update(loss='mse'), "loss 'mse' is not one of"),
-    'K too large': (lambda f, d, s: s['rqvae'].update(K=64), '12 items cannot fill a codebook of K=64'),
-    'unequal widths': (lambda f, d, s: s['rqvae'].update(alignment='raw'), 'the latent space has C=4, the embeddings D=8'),
+    'no items': (text('u1 a b c\nu2\n'), "all.txt, line 2: user 'u2' has no items"),
+    'empty line': (text('u1 a b c\n\nu2 a b c\n'), 'all.txt, line 2: empty line'),
+    'encoding': (raw(b'u1 a b c\nu2 \xff b c\n'), 'all.txt, line 2: byte 4 is not UTF-8'),
+    'same user twice': (text('u1 a b c\nu1 a b c\n'),
+                        "all.txt, line 2: user 'u1' was already seen"),
+    'two actions': (more('short i1 i2\n'), "user 'short' .number 31 in the file. has 2 actions"),
+    'no interactions': (without('all.txt'), 'all.txt: no such file'),
+    'no vectors': (without('vectors.pkl'), 'vectors.pkl: no such file'),
+    'item without vector': (table(IDS[1:], np.ones((11, 8))),
+        r"1 items of .*all.txt are not in .*vectors.pkl .first: \['i0'\]"),
+    'vector without item': (table(IDS + ['ghost'], np.ones((13, 8))),
+        r"1 items of .*vectors.pkl are not in .*all.txt .first: \['ghost'\]"),
+    'same vector id twice': (table(IDS[:-1] + IDS[:1], np.ones((12, 8))),
+        'vectors.pkl.*1 item ids occur more than once'),
+    'NaN': (table(IDS, NAN), r"vectors.pkl.*item 'i10' .row 2. has nan in column 4"),
+    'infinite': (table(IDS, np.full((12, 8), np.inf)), 'has inf in column 0'),
+    'not a pickle': (lambda f, d, s: (d/'vectors.pkl').write_bytes(b'hello'),
+        'vectors.pkl: not readable as item vectors'),
+    'unknown setting': (setting(3, 'tiger', 'model', 'layer'),
+        "unknown setting 'tiger.model.layer'; did you mean 'tiger.model.layers'"),
+    'setting in the wrong group': (setting(3, 'tiger', 'layers'),
+        "unknown setting 'tiger.layers'; expected one of model, training"),
+    'group that is no object': (setting(3, 'tiger'), "'tiger' is 3; expected an object"),
+    'mistyped setting': (setting('fast', 'sasrec', 'training', 'lr'),
+        "setting sasrec.training.lr is 'fast'; expected float"),
+    'unknown loss': (setting('mse', 'sasrec', 'model', 'loss'),
+        "setting sasrec.model.loss is 'mse'; expected one of 'softmax', 'sampled', 'bce'"),
+    'unknown schedule': (setting('linear', 'tiger', 'training', 'schedule'),
+        "setting tiger.training.schedule is 'linear'; expected one of"),
+    'no heads': (setting(0, 'tiger', 'model', 'heads'),
+        'setting tiger.model.heads is 0; expected at least 1'),
+    'no steps': (setting(-3, 'sasrec', 'training', 'steps'),
+        'setting sasrec.training.steps is -3; expected at least 1'),
+    'too much dropout': (setting(1.5, 'tiger', 'model', 'dropout'),
+        'setting tiger.model.dropout is 1.5; expected'),
+    'NaN as a setting': (setting(float('nan'), 'rqvae', 'model', 'beta'),
+        'setting rqvae.model.beta is nan; expected'),
+    'width of no layer': (setting(['a'], 'rqvae', 'model', 'hidden'),
+        r"setting rqvae.model.hidden is \('a',\); expected"),
+    'heads that do not divide': (setting(3, 'sasrec', 'model', 'heads'),
+        'd=8 does not divide into heads=3'),
+    'toy shop and a file': (setting('toy', 'data', 'vectors'),
+        "expected two files, or 'toy' twice"),
+    'folder elsewhere': (setting('../up', 'name'),
+        "setting name is '../up'; expected a plain folder name"),
+    'K too large': (setting(64, 'rqvae', 'model', 'K'), '12 items cannot fill a codebook of K=64'),
+    'unequal widths': (setting('raw', 'rqvae', 'model', 'alignment'),
+        'the latent space has C=4, the embeddings D=8'),
 }
 
 @pytest.mark.parametrize('what', BAD)
 def test_bad_input(shop, what, capsys):
-    import re
     spoil, says = BAD[what]
     spoil(*shop)
     assert run(shop) == 2
@@ -80,6 +131,45 @@ def test_bad_input(shop, what, capsys):
     assert not leftovers(shop[0])
     assert not list((shop[0]/'out').rglob('metrics.json'))
 
+OPTIONS = {
+    'no value': (['--set', 'seed'], '--set seed: expected NAME=VALUE'),
+    'unknown': (['--set', 'tiger.step=3'], "unknown setting 'tiger.step'; expected one of"),
+    'value': (['--set', 'tiger.model.heads=0'], 'setting tiger.model.heads is 0; expected'),
+    'seed': (['--seed', '-1'], 'setting seed is -1; expected at least 0'),
+    'name': (['--name', 'a/b'], "setting name is 'a/b'; expected a plain folder name"),
+    'device': (['--device', 'tpu'], "device 'tpu' is not one of 'auto', 'cpu'"),
+}
+
+@pytest.mark.parametrize('what', OPTIONS)
+def test_bad_option(shop, what, capsys):
+    options, says = OPTIONS[what]
+    assert run(shop, ['sasrec'], *options) == 2
+    assert says in capsys.readouterr().err
+    assert not (shop[0]/'out').exists()
+
+def test_missing_settings_are_the_defaults(tmp_path):
+    (tmp_path/'empty.json').write_text('{}')
+    assert read_settings(tmp_path/'empty.json') == RunSettings()
+
+def test_params_are_needed(capsys):
+    assert run_command('test', [], []) == 2
+    assert '--params is missing; expected a file or one of beauty' in capsys.readouterr().err
+
+def test_settings_can_be_listed(shop, capsys):
+    assert run(shop, ['sasrec'], '--show-settings', '--set', 'tiger.training.steps=2000') == 0
+    shown = capsys.readouterr().out
+    default = RunSettings().tiger.training.steps
+    assert re.search(rf'^tiger.training.steps +2000 +{default} +optimizer steps', shown, re.M)
+    assert run(shop, ['sasrec'], '--presets') == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ['beauty', 'beauty_cpu', 'toy']
+    assert not (shop[0]/'out').exists()
+
+def test_our_own_fault_shows_where_it_is(shop, monkeypatch):
+    "A ValueError that NumPy raises is no message for the user"
+    monkeypatch.setattr('semids.pipeline.leave_one_out', lambda ixs: np.zeros(-1))
+    with pytest.raises(ValueError, match='negative dimensions'): run(shop)
+
 def test_not_json(shop, capsys):
     (shop[0]/'broken.json').write_text('{"name": "x",\n "seed": }')
     assert run_command('test', [], ['--params', str(shop[0]/'broken.json')]) == 2
@@ -87,34 +177,62 @@ def test_not_json(shop, capsys):
 
 def test_step_without_its_input(shop, capsys):
     assert run(shop, ['rqvae']) == 2
-    assert "sasrec_embeddings.safetensors: no such file; step 'sasrec' writes it (semids_sasrec)" in capsys.readouterr().err
+    says = "sasrec_embeddings.safetensors: no such file; step 'sasrec' writes it (semids_sasrec)"
+    assert says in capsys.readouterr().err
+
+def test_step_after_other_settings(shop, capsys):
+    "Files of an earlier step that belong to other settings are not used"
+    assert run(shop, ['sasrec', 'rqvae', 'semantic_ids']) == 0
+    assert run(shop, ['conversion'], '--set', 'rqvae.model.beta=.3') == 2
+    says = "step 'rqvae' ran with another rqvae.model.beta; run semids_rqvae again"
+    assert says in capsys.readouterr().err
+
+def test_other_histories_are_not_measured(shop, capsys):
+    "TIGER and SASRec have learnt from histories that are gone: only baselines are measured"
+    assert run(shop) == 0
+    more('another i1 i2 i3\n')(*shop)
+    capsys.readouterr()
+    assert run(shop, ['evaluate']) == 0
+    shown = capsys.readouterr().out
+    says = "sasrec is left out: step 'sasrec' ran with another all.txt; run semids_sasrec again"
+    assert says in shown and 'tiger is left out: ' in shown
+    assert re.search('^Markov ', shown, re.M) and not re.search('^(SASRec|TIGER) ', shown, re.M)
 
 def test_checkpoints_of_another_shape_or_other_items(shop):
     assert run(shop) == 0
     folder = shop[0]/'out/checkpoints/small'
     ids = json.loads((folder/'semantic_ids.json').read_text())
-    with pytest.raises(ValueError, match='with K=1 codewords'): read_ids(folder/'semantic_ids.json', K=1)
+    with pytest.raises(ValueError, match='with K=1 codewords'):
+        read_ids(folder/'semantic_ids.json', K=1)
     config = json.loads((folder/'tiger/config.json').read_text())
-    (folder/'tiger/config.json').write_text(json.dumps(config | dict(model=config['model'] | dict(d=32))))
-    with pytest.raises(ValueError, match='has shape .*; expected'): load_model(TIGER, folder/'tiger')
+    changed = config | dict(settings=config['settings'] | dict(d=32))
+    (folder/'tiger/config.json').write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match='has shape .*; expected'):
+        load_model(TIGER, folder/'tiger')
     (folder/'tiger/config.json').write_text(json.dumps(config))
-    (folder/'semantic_ids.json').write_text(json.dumps({f'other-{i}': v for i, v in ids.items()}))
+    others = {f'other-{i}': v for i, v in ids.items()}
+    (folder/'semantic_ids.json').write_text(json.dumps(others))
     with pytest.raises(ValueError, match='trained on other semantic IDs'): Recommender.load(folder)
     (folder/'tiger/model.safetensors').write_bytes(b'junk')
-    with pytest.raises(ValueError, match='not readable as safetensors'): load_model(TIGER, folder/'tiger')
+    with pytest.raises(ValueError, match='not readable as safetensors'):
+        load_model(TIGER, folder/'tiger')
+
+class Trap:
+    "What a pickle can ask for: a call"
+    def __init__(self, path): self.path = path
+    def __reduce__(self): return Path.touch, (self.path,)
 
 def test_pickle_runs_nothing(tmp_path):
-    class Trap:
-        def __reduce__(self): return Path.touch, (tmp_path/'touched',)
-    (tmp_path/'v.pkl').write_bytes(pickle.dumps({'item_id': ['a'], 'embedding': Trap()}))
+    vectors_with_a_call = {'item_id': ['a'], 'embedding': Trap(tmp_path/'touched')}
+    (tmp_path/'v.pkl').write_bytes(pickle.dumps(vectors_with_a_call))
     with pytest.raises(ValueError, match='only NumPy arrays'): read_item_vectors(tmp_path/'v.pkl')
     assert not (tmp_path/'touched').exists()
 
 def test_interrupted_write_leaves_the_old_file(tmp_path):
-    from semids.data import write_beside
     (tmp_path/'f').write_text('old')
     with pytest.raises(RuntimeError):
         with write_beside(tmp_path/'f') as part:
             part.write_text('half')
             raise RuntimeError
-    assert (tmp_path/'f').read_text() == 'old' and [p.name for p in tmp_path.iterdir()] == ['f']
+    assert (tmp_path/'f').read_text() == 'old'
+    assert [p.name for p in tmp_path.iterdir()] == ['f']

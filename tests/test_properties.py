@@ -3,9 +3,10 @@ import numpy as np
 import torch
 from hypothesis import given, settings, strategies as st
 
-from semids.beam_search import Constraints, Trie, beam_search
-from semids.data import Interactions, leave_one_out, read_interactions
+from semids.beam_search import Constraints, DenseTrie, Trie, beam_search
+from semids.interactions import Interactions, read_interactions
 from semids.semantic_ids import add_collision_code
+from semids.splits import leave_one_out
 
 word = st.text(st.characters(codec='utf-8', exclude_categories=('Z', 'C')), min_size=1, max_size=6)
 shop = st.dictionaries(word, st.lists(word, min_size=1, max_size=6), min_size=1, max_size=6)
@@ -19,35 +20,57 @@ def test_formats_keep_everything(tmp_path_factory, users):
     for name in ('a.txt', 'a.inter.json', 'a.parquet'):
         ixs.write(folder/name)
         again = read_interactions(folder/name)
-        assert {u: again.item_ids[again[n]].tolist() for n, u in enumerate(again.user_ids.tolist())} == users, name
+        histories = [again.item_ids[rows].tolist() for rows in again]
+        found = dict(zip(again.user_ids.tolist(), histories))
+        assert found == users, name
         assert again.item_ids.tolist() == ixs.item_ids.tolist()
+
+def scorer_of_last_code(K, M, seed):
+    "Log-probabilities that depend on the code before; and the score of every ID"
+    g = torch.Generator().manual_seed(seed)
+    tables = [torch.randn(*[K]*min(m, 1), K, generator=g).log_softmax(-1) for m in range(M)]
+
+    def next_logp(prefix_BWm, parent_BW):
+        m = prefix_BWm.shape[2]
+        if m == 0: return tables[m].expand(1, prefix_BWm.shape[1], -1)
+        return tables[m][prefix_BWm[..., -1]]
+
+    def exact(codes_NM):
+        first_N = tables[0][codes_NM[:, 0]]
+        return first_N + sum(tables[m][codes_NM[:, m-1], codes_NM[:, m]] for m in range(1, M))
+    return next_logp, exact, g
 
 @given(st.lists(st.tuples(*[st.integers(0, 3)]*3), min_size=1, max_size=30), st.integers(0, 10**6))
 @settings(deadline=None, max_examples=60)
 def test_beam_search_is_exact_with_enough_beams(codes, seed):
-    g = torch.Generator().manual_seed(seed)
     K = 30
     codes_NM = add_collision_code(torch.tensor(codes), K)
     N = len(codes_NM)
-    tables = [torch.randn(*[K]*min(m, 1), K, generator=g).log_softmax(-1) for m in range(4)]   # depends on the last code
-    def next_logp(prefix_BWm, parent_BW):
-        m = prefix_BWm.shape[2]
-        return tables[m].expand(1, prefix_BWm.shape[1], -1) if m == 0 else tables[m][prefix_BWm[..., -1]]
-    exact_N = sum(tables[m][codes_NM[:, m]] if m == 0 else tables[m][codes_NM[:, m-1], codes_NM[:, m]] for m in range(4))
+    next_logp, exact, g = scorer_of_last_code(K, 4, seed)
+    exact_N = exact(codes_NM)
     seen_BT = torch.randint(-1, N, (1, 3), generator=g)
     allowed_N = torch.rand(N, generator=g) < .8
-    items_BK, logp_BK = beam_search(next_logp, Trie(codes_NM), 1, N, N, Constraints(Trie(codes_NM), seen_BT, allowed_N))
-    wanted = {n for n in range(N) if allowed_N[n] and n not in seen_BT[0].tolist()}
-    found = items_BK[0][items_BK[0] >= 0]
-    assert set(found.tolist()) == wanted and len(found) == len(wanted)
-    torch.testing.assert_close(logp_BK[0, :len(found)], exact_N[found])
-    assert (logp_BK[0, :len(found)].diff() <= 0).all()
+    seen = seen_BT[0].tolist()
+    wanted = {n for n in range(N) if allowed_N[n] and n not in seen}
+    for kind in (Trie, DenseTrie):
+        trie = kind(codes_NM)
+        rules = Constraints(trie, seen_BT, allowed_N)
+        items_Bk, logp_Bk = beam_search(next_logp, trie, 1, N, N, rules)
+        found = items_Bk[0][items_Bk[0] >= 0]
+        logp = logp_Bk[0, :len(found)]
+        assert set(found.tolist()) == wanted and len(found) == len(wanted)
+        torch.testing.assert_close(logp, exact_N[found])
+        assert (logp.diff() <= 0).all()
 
 @given(st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=8), min_size=1, max_size=8))
 @settings(deadline=None)
 def test_leave_one_out_parts_make_the_whole(histories):
-    ixs = Interactions.from_flat(np.repeat(np.arange(len(histories)), [len(h) for h in histories]), [i for h in histories for i in h])
+    users = np.repeat(np.arange(len(histories)), [len(h) for h in histories])
+    ixs = Interactions.from_flat(users, [i for h in histories for i in h])
     split = leave_one_out(ixs)
     for u in range(len(histories)):
-        whole = ixs.item_ids[[*split.train[u], split.valid.target_X[u], split.test.target_X[u]]].tolist()
-        assert whole == [str(i) for i in histories[u]]
+        user = torch.tensor([u])
+        train = split.train.sequences(user)[0]
+        valid, test = split.valid.target_X[user], split.test.target_X[user]
+        whole = torch.cat([train[train >= 0], valid, test])
+        assert ixs.item_ids[whole].tolist() == [str(i) for i in histories[u]]

@@ -1,5 +1,7 @@
 "Sphinx's settings, as far as they do not depend on the notebooks; build.py adds the rest"
 language = 'en'
+copybutton_selector = 'div.highlight pre:not(.cell_output pre)' # what is shown is not copied
+
 extensions = ['myst_nb','sphinx_copybutton','sphinx.ext.linkcode']
 source_suffix = {'.ipynb':'myst-nb', '.md':'myst-nb'}
 
@@ -9,7 +11,7 @@ nb_render_markdown_format = 'myst'
 myst_enable_extensions = ['attrs_block','colon_fence','dollarmath']
 myst_heading_anchors = 3
 add_module_names = False
-toc_object_entries_show_parents = 'hide'
+toc_object_entries_show_parents = 'domain'
 
 templates_path = ['templates']
 html_theme = 'furo'
@@ -20,5 +22,6 @@ html_favicon = 'icon.svg'
 html_copy_source = html_show_sourcelink = html_show_sphinx = False
 pygments_style,pygments_dark_style = 'a11y-high-contrast-light','a11y-dark'
 
-mathjax_path = 'mathjax/startup.js' # only pages with formulas load it, and only the parts named here
+# only pages with formulas load it, and only the parts named here
+mathjax_path = 'mathjax/startup.js'
 mathjax3_config = dict(loader=dict(load=['core','input/tex','output/chtml','a11y/assistive-mml']))

@@ -1,4 +1,4 @@
-"""Semantic IDs for a million vectors of width 768 with a trained encoder: how much more than its matrix products alone?
+"""Semantic IDs for a million vectors of width 768: how much more than the matrix products alone?
 
     python tests/benchmarks/quantize.py
 """
@@ -6,12 +6,12 @@ from sidebyside import main
 
 def setting(device):
     import torch
-    from semids.rqvae import RQVAE
+    from semids.rqvae import RQVAE, RQVAESettings
     torch.manual_seed(0)
-    return RQVAE(E=768, C=64, M=3, K=256).eval().to(device),torch.randn(1_000_000, 768)
+    model = RQVAE(768, 0, RQVAESettings(C=64, M=3, K=256, alpha=0.)).eval().to(device)
+    return model,torch.randn(1_000_000, 768)
 
 def ours(device):
-    import torch
     from semids.semantic_ids import encode_items
     model,x_NE = setting(device)
     def work():
@@ -21,7 +21,6 @@ def ours(device):
 
 def products(device):
     "The products of the encoder's layers and of vectors with codewords, nothing else"
-    import torch
     model,x_NE = setting(device)
     weights = [layer.weight.detach().T for layer in model.encoder if hasattr(layer, 'weight')]
     codebooks = model.codebooks_MKC.detach()

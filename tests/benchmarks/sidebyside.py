@@ -1,13 +1,16 @@
 """Two or more programs side by side: each in a process of its own, asked in turn, in one run.
 
-A benchmark is a script with a dict from names to functions. Each function sets its program up and returns a function that does one
-round of work and returns how many units it did (and, where a part of the round shall not count, the seconds of the rest). `main`
-starts the script once for every name as a worker, warms each up with one round, then asks them in turn, every other time in reverse,
-so that whatever else the machine does meets all of them alike.
+A benchmark is a script with a dict from names to functions. Each function sets its program up and
+returns a function that does one round of work and returns how many units it did (and, where a part
+of the round must not count, the seconds of the rest). `main` starts the script once for every name
+as a worker, warms each up with one round, then asks them in turn, every other time in reverse, so
+that whatever else the machine does meets all of them alike.
 """
 import argparse, json, os, platform, statistics, subprocess, sys, time
 from importlib.metadata import version
 from pathlib import Path
+
+# ---- in a worker
 
 def matmul_peak(torch, device, dtype, n=2048):
     "Operations per second of a large matrix product: what the machine can do in this precision"
@@ -24,46 +27,61 @@ def flops(torch, work):
     "Operations of the matrix products of one round, forward and backward, for each of its units"
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: units = work()   # fused attention is not counted, so it is taken apart
-    return counter.get_total_flops()/(units[0] if isinstance(units, tuple) else units)
+    # fused attention is not counted, so it is taken apart
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter: units = work()
+    if isinstance(units, tuple): units = units[0]
+    return counter.get_total_flops()/units
 
 def mib(key):
-    "Memory of this process: VmRSS, what it holds now, or VmHWM, the most it has held since `forget_peak`"
-    return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith(key))/1024
+    "Memory of this process: VmRSS, what it holds now; VmHWM, the most since `forget_peak`"
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))/1024
 
 def forget_peak(torch, device):
     "From here on count the most memory anew"
     Path('/proc/self/clear_refs').write_text('5')
     if device=='cuda': torch.cuda.reset_peak_memory_stats()
 
+def one_round(torch, work, device, before):
+    "Units, seconds and memory of one round"
+    start = time.perf_counter()
+    units = work()
+    if device=='cuda': torch.cuda.synchronize()
+    seconds = time.perf_counter()-start
+    if isinstance(units, tuple): units,seconds = units
+    peak = torch.cuda.max_memory_allocated()/2**20 if device=='cuda' else mib('VmHWM')-before
+    return dict(units=units, seconds=seconds, mib=peak)
+
 def serve(make, device, threads):
     "A worker: reads a line, does a round, answers with a line of JSON"
     answers = os.fdopen(os.dup(1), 'w', buffering=1)
-    os.dup2(2, 1)                                             # what libraries print is no answer
+    # what libraries print is no answer
+    os.dup2(2, 1)
     import torch
     torch.set_num_threads(threads)
     before = mib('VmRSS')
-    work,about = make(device)                                 # about: dict(precision=..., flops=does the counter see this work?)
-    dtype = dict(fp32=torch.float32, bf16=torch.bfloat16)[about.get('precision', 'fp32')]
+    # about: dict(precision=..., flops=does the counter see this work?)
+    work,about = make(device)
+    dtype = torch.bfloat16 if about.get('precision')=='bf16' else torch.float32
     about['flops'] = flops(torch, work) if about.get('flops') else None
-    forget_peak(torch, device)                                # the counting of operations takes memory of its own
+    # the counting of operations takes memory of its own
+    forget_peak(torch, device)
     print(json.dumps(about), file=answers)
     for line in sys.stdin:
         if line.strip()=='peak': answer = dict(peak=matmul_peak(torch, device, dtype))
-        else:
-            start = time.perf_counter()
-            units = work()
-            if device=='cuda': torch.cuda.synchronize()
-            units,seconds = units if isinstance(units, tuple) else (units,time.perf_counter()-start)
-            answer = dict(units=units, seconds=seconds, mib=torch.cuda.max_memory_allocated()/2**20 if device=='cuda' else mib('VmHWM')-before)
+        else: answer = one_round(torch, work, device, before)
         print(json.dumps(answer), file=answers)
+
+# ---- in the process that compares
 
 class Worker:
     def __init__(self, python, name, options):
         self.name = name
-        command = [python, sys.argv[0], '--worker', name, '--device', options.device, '--threads', str(options.threads)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=os.environ | dict(OMP_NUM_THREADS=str(options.threads)))
+        threads = str(options.threads)
+        command = [python, sys.argv[0], '--worker', name, '--device', options.device]
+        self.process = subprocess.Popen(
+            [*command, '--threads', threads], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            text=True, env=os.environ | dict(OMP_NUM_THREADS=threads))
         self.about = self.answer()
     def answer(self):
         line = self.process.stdout.readline()
@@ -72,50 +90,90 @@ class Worker:
     def ask(self, what='round'):
         print(what, file=self.process.stdin, flush=True)
         return self.answer()
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 def machine():
     "What the numbers of a run depend on"
-    cpu = next((l.split(':')[1].strip() for l in Path('/proc/cpuinfo').read_text().splitlines() if l.startswith('model name')), 'unknown')
-    return dict(cpu=cpu, cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'), python=platform.python_version(), torch=version('torch'), transformers=version('transformers'))
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    names = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
+    return dict(cpu=names[0] if names else 'unknown', cores=os.cpu_count(),
+                date=time.strftime('%Y-%m-%d'), python=platform.python_version(),
+                torch=version('torch'), transformers=version('transformers'))
+
+def arguments(programs):
+    parser = argparse.ArgumentParser()
+    add = parser.add_argument
+    add('names', nargs='*', default=list(programs), metavar='NAME',
+        help='which programs; the first is what the others are compared with')
+    add('--rounds', type=int, default=5)
+    add('--threads', type=int, default=os.cpu_count())
+    add('--device', default='cpu', choices=['cpu','cuda'])
+    add('--peers', default=sys.executable, help='Python of the environment made from peers.txt')
+    add('--out', type=Path, help='JSON file to write')
+    add('--worker', help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    unknown = set(options.names)-set(programs)
+    if unknown: parser.error(f'no program {sorted(unknown)}; there are {list(programs)}')
+    return options
+
+def row_of(worker, found, speeds, first, same):
+    "What is told of one program: its speed beside that of the first"
+    peak = worker.ask('peak')['peak']
+    done = worker.about['flops']
+    median = statistics.median(speeds)
+    about = {k:v for k,v in worker.about.items() if k not in ('precision','flops',same)}
+    return dict(name=worker.name, precision=worker.about.get('precision'),
+                units_per_second=median, lowest=min(speeds), highest=max(speeds),
+                ratio=first/median, share_of_peak=done*median/peak if done else None,
+                peak_gflops=peak/1e9, mib=max(r['mib'] for r in found), **about)
+
+def show(result, unit):
+    "The rows as text"
+    print(f"{unit} per second, median of {result['rounds']} rounds in turn, "
+          f"{result['threads']} threads\n")
+    heads = ['median','lowest','highest','ours is','of peak','MiB']
+    print(f"{'':28}"+''.join(f'{head:>10}' for head in heads))
+    for r in result['rows']:
+        share = '' if r['share_of_peak'] is None else f"{r['share_of_peak']:.0%}"
+        speeds = ''.join(f'{r[name]:10.4g}' for name in ('units_per_second','lowest','highest'))
+        print(f"{r['name']:28}{speeds}{r['ratio']:9.2f}x{share:>10}{r['mib']:10.0f}")
 
 def main(programs, unit, peers=(), same=None, prepare=lambda: None, **more):
-    """Run a benchmark from the command line; `peers` are the programs that run in the peers' environment, `same` is what all programs
-    tell about themselves alike: a list; `prepare` is called once, before the first program starts; `more` goes into the result"""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('names', nargs='*', default=list(programs), metavar='NAME', help='which programs; the first is what the others are compared with')
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=os.cpu_count())
-    parser.add_argument('--device', default='cpu', choices=['cpu','cuda'])
-    parser.add_argument('--peers', default=sys.executable, help='Python of the environment made from peers.txt')
-    parser.add_argument('--out', type=Path, help='JSON file to write')
-    parser.add_argument('--worker', help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if unknown := set(options.names)-set(programs): parser.error(f'no program {sorted(unknown)}; there are {list(programs)}')
+    """Run a benchmark from the command line.
+
+    `peers` are the programs that run in the peers' environment; `same` is what all programs tell
+    about themselves alike: a list; `prepare` is called once, before the first program starts;
+    `more` goes into the result.
+    """
+    options = arguments(programs)
     if options.worker: return serve(programs[options.worker], options.device, options.threads)
     prepare()
-    workers = [Worker(options.peers if name in peers else sys.executable, name, options) for name in options.names]
-    for w in workers: w.ask()                                                                   # warm-up
+    workers = []
+    for name in options.names:
+        python = options.peers if name in peers else sys.executable
+        workers.append(Worker(python, name, options))
+    # warm-up
+    for w in workers: w.ask()
     rounds = {w.name:[] for w in workers}
     for i in range(options.rounds):
-        for w in workers[::1 if i%2==0 else -1]: rounds[w.name].append(w.ask())
+        in_turn = workers if i%2==0 else workers[::-1]
+        for w in in_turn: rounds[w.name].append(w.ask())
     speed = {name:[r['units']/r['seconds'] for r in found] for name,found in rounds.items()}
-    first,rows = options.names[0],[]
+    first = statistics.median(speed[options.names[0]])
+    rows = []
     for w in workers:
-        peak,done,median = w.ask('peak')['peak'],w.about['flops'],statistics.median(speed[w.name])
-        rows.append(dict(name=w.name, precision=w.about.get('precision'), units_per_second=median, lowest=min(speed[w.name]), highest=max(speed[w.name]),
-            ratio=statistics.median(speed[first])/median, share_of_peak=done*median/peak if done else None, peak_gflops=peak/1e9,
-            mib=max(r['mib'] for r in rounds[w.name]), **{k:v for k,v in w.about.items() if k not in ('precision','flops',same)}))
-        w.process.stdin.close()
-        w.process.wait()
-    result = dict(benchmark=Path(sys.argv[0]).stem, unit=unit, rounds=options.rounds, device=options.device, threads=options.threads, machine=machine(), rows=rows, **more)
+        rows.append(row_of(w, rounds[w.name], speed[w.name], first, same))
+        w.close()
+    result = dict(benchmark=Path(sys.argv[0]).stem, unit=unit, rounds=options.rounds,
+                  device=options.device, threads=options.threads, machine=machine(),
+                  rows=rows, **more)
     if same and len(workers)>1:
         expected,*others = [w.about[same] for w in workers]
-        result['same'] = min(sum(a==b for a,b in zip(expected, other))/len(expected) for other in others)
+        shares = [sum(a==b for a,b in zip(expected, other))/len(expected) for other in others]
+        result['same'] = min(shares)
         print(f'the same results for {result["same"]:.1%} of {len(expected)}')
     if options.out: options.out.write_text(json.dumps(result, indent=1)+'\n')
-    print(f"{unit} per second, median of {options.rounds} rounds in turn, {options.threads} threads\n")
-    print(f"{'':28}{'median':>10}{'lowest':>10}{'highest':>10}{'ours is':>10}{'of peak':>9}{'MiB':>8}")
-    for r in rows:
-        share = '' if r['share_of_peak'] is None else f"{r['share_of_peak']:.0%}"
-        print(f"{r['name']:28}{r['units_per_second']:10.4g}{r['lowest']:10.4g}{r['highest']:10.4g}{r['ratio']:9.2f}x{share:>9}{r['mib']:8.0f}")
+    show(result, unit)
     return result
