@@ -25,7 +25,7 @@ def causal_mask(
     # `triu(1)` keeps what lies right of the diagonal, and puts 0 elsewhere
     return everything_hidden_TT.triu(1)[None,None]
 
-# %% ../nbs/foundations/layers.ipynb #3c8f50d3
+# %% ../nbs/foundations/layers.ipynb #2200952d
 def padding_mask(
     real_BS:Tensor # True where there is something
 )->Tensor: # (B, 1, 1, S), 0 where everybody may look, -inf elsewhere
@@ -48,7 +48,7 @@ def history_mask(
     mask_BTT = torch.zeros(visible_BTT.shape, device=device)
     return mask_BTT.masked_fill(~visible_BTT, -torch.inf)[:,None]
 
-# %% ../nbs/foundations/layers.ipynb #df702c35
+# %% ../nbs/foundations/layers.ipynb #100ba7e2
 def block_causal_mask(
     real_BT:Tensor, # True where there is an item
     M:int # places of one item
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         nn.init.normal_(self.v.weight, std=d**-.5)
         nn.init.normal_(self.o.weight, std=(heads*d_head)**-.5)
 
-# %% ../nbs/foundations/layers.ipynb #413ba36f
+# %% ../nbs/foundations/layers.ipynb #52de6dce
 @patch
 def split(self:Attention,
     x_BTD:Tensor # all heads side by side
@@ -84,7 +84,7 @@ def split(self:Attention,
     "One slice for each head"
     return x_BTD.unflatten(-1, (self.heads,-1)).transpose(1, 2)
 
-# %% ../nbs/foundations/layers.ipynb #8d54bec7
+# %% ../nbs/foundations/layers.ipynb #e351e4ef
 @patch
 def keys_values(self:Attention,
     x_BSD:Tensor # what may be looked at
@@ -95,7 +95,7 @@ def keys_values(self:Attention,
     # they may be used many times: lay them out for the products once
     return k_BHSF.contiguous(), v_BHSF.contiguous()
 
-# %% ../nbs/foundations/layers.ipynb #18308509
+# %% ../nbs/foundations/layers.ipynb #8edf370d
 @patch
 def forward(self:Attention,
     x_BTD:Tensor, # what looks
@@ -130,7 +130,7 @@ def relative_position_bucket(
     far = far.clamp(max=n_buckets-1)
     return first+torch.where(distance<n_exact, distance, far)
 
-# %% ../nbs/foundations/layers.ipynb #4bce95c9
+# %% ../nbs/foundations/layers.ipynb #8ddfbd66
 class RelativePositionBias(nn.Module):
     "Learned bias of attention scores by relative position, one number per head and bucket"
     def __init__(self,
@@ -146,7 +146,7 @@ class RelativePositionBias(nn.Module):
         self.table = nn.Embedding(n_buckets, heads)
         nn.init.normal_(self.table.weight, std=d**-.5)
 
-# %% ../nbs/foundations/layers.ipynb #d61ca5a3
+# %% ../nbs/foundations/layers.ipynb #97f1fb59
 @patch
 def forward(self:RelativePositionBias,
     T:int, # places that look: the last ones of the `S`
@@ -159,7 +159,7 @@ def forward(self:RelativePositionBias,
     bucket_TS = relative_position_bucket(distance_TS, self.bidirectional, *limits)
     return self.table(bucket_TS).permute(2, 0, 1)[None]
 
-# %% ../nbs/foundations/layers.ipynb #110daf08
+# %% ../nbs/foundations/layers.ipynb #3ea1d62f
 class FeedForward(nn.Module):
     "Two matrices with a ReLU in between, the same at every place"
     def __init__(self,
@@ -201,7 +201,7 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.RMSNorm(d, eps=1e-6)
         self.dropout = Dropout(dropout)
 
-# %% ../nbs/foundations/layers.ipynb #7f1a4c3f
+# %% ../nbs/foundations/layers.ipynb #44773c97
 @patch
 def add_self_attention(self:Block,
     x_BTD:Tensor, # input
@@ -212,7 +212,7 @@ def add_self_attention(self:Block,
     keys_values = self.self_attention.keys_values(normed_BTD)
     return x_BTD+self.dropout(self.self_attention(normed_BTD, keys_values, bias))
 
-# %% ../nbs/foundations/layers.ipynb #1e2f35f7
+# %% ../nbs/foundations/layers.ipynb #9e9b14dc
 @patch
 def add_cross_attention(self:Block,
     x_BTD:Tensor, # input
@@ -223,7 +223,7 @@ def add_cross_attention(self:Block,
     normed_BTD = self.cross_attention_norm(x_BTD)
     return x_BTD+self.dropout(self.cross_attention(normed_BTD, memory, bias))
 
-# %% ../nbs/foundations/layers.ipynb #a6bfdfac
+# %% ../nbs/foundations/layers.ipynb #61b9651a
 @patch
 def add_feed_forward(self:Block,
     x_BTD:Tensor # input
@@ -231,7 +231,7 @@ def add_feed_forward(self:Block,
     "The input plus what each place works out alone"
     return x_BTD+self.dropout(self.feed_forward(self.feed_forward_norm(x_BTD)))
 
-# %% ../nbs/foundations/layers.ipynb #2e1e7c0f
+# %% ../nbs/foundations/layers.ipynb #4fea0ff2
 @patch
 def forward(self:Block,
     x_BTD:Tensor, # input
@@ -240,7 +240,7 @@ def forward(self:Block,
     "A block without memory: self-attention, then feed-forward"
     return self.add_feed_forward(self.add_self_attention(x_BTD, bias))
 
-# %% ../nbs/foundations/layers.ipynb #fdf209b5
+# %% ../nbs/foundations/layers.ipynb #92d6e6b7
 def attend(
     q_BHTF:Tensor, # queries
     k_BHSF:Tensor, # keys
@@ -268,7 +268,7 @@ class Dropout(nn.Module):
         if not 0<=p<1: raise ValueError(f'dropout {p}; expected 0 or more and less than 1')
         self.p = p
 
-# %% ../nbs/foundations/layers.ipynb #c3741da0
+# %% ../nbs/foundations/layers.ipynb #201d15ef
 @patch
 def forward(self:Dropout,
     x:Tensor # any shape

@@ -47,7 +47,11 @@ lessons = [(p, s) for p, s in cells if not is_export(s) and body(s) and not is_i
 @pytest.mark.parametrize('path', modules + scripts + [root/'setup.py'], ids=lambda p: p.name)
 def test_columns_of_files(path):
     lines = path.read_text(encoding='utf-8').split('\n')
-    assert not [f'{path.name}:{n}: {len(l)} columns' for n, l in enumerate(lines, 1) if len(l) > WIDTH]
+    if path.parent.name == 'semids' and '# %% auto #0' in lines:
+        # nbdev fills the list of exported names to a width of its own
+        lines = lines[lines.index('# %% auto #0')+1:]
+        lines = lines[next(n for n, l in enumerate(lines) if l.startswith('# %%')):]
+    assert not [f'{path.name}: {l}' for l in lines if len(l) > WIDTH]
 
 @pytest.mark.parametrize('path', notebooks, ids=lambda p: p.stem)
 def test_columns_of_notebooks(path):
