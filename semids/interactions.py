@@ -529,6 +529,7 @@ def _goes_back(times_A, offsets):
 def _sorted(user_R, offsets, times_A):
     "Order of the users, order of the actions, and where each user's actions begin"
     order_U = np.argsort(_first_places(user_R))
+    # the inverse of the order: at which place each user stands
     user_R = np.argsort(order_U)[user_R]
     user_A = user_R.repeat(np.diff(offsets))
     # stable: what is equal in both keys stays as given; the last key counts first
@@ -536,6 +537,7 @@ def _sorted(user_R, offsets, times_A):
     begins = np.append(0, np.cumsum(np.bincount(user_A)))
     return order_U, np.lexsort(keys), begins
 
+# %% ../nbs/foundations/interactions.ipynb #be212017
 def _first_places(user_R):
     "At which run each user first appears"
     first_U = np.empty(user_R.max()+1, np.int64)

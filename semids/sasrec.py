@@ -25,7 +25,7 @@ from .settings import Settings, option
 from .splits import Split
 from .training import Batches, TrainingSettings, fit
 
-# %% ../nbs/00_sasrec.ipynb #0f1c0ff2
+# %% ../nbs/00_sasrec.ipynb #a9242c59
 def sampled_softmax_loss(
     h_PD:Tensor, # what each position expects
     target_P:Tensor, # the item that came
@@ -41,7 +41,7 @@ def sampled_softmax_loss(
     total_P = torch.cat([target_P1, negative_Pn], 1).logsumexp(1)
     return (total_P-target_P1[:,0]).mean()
 
-# %% ../nbs/00_sasrec.ipynb #4f58280f
+# %% ../nbs/00_sasrec.ipynb #0d9afb53
 def bce_loss(
     h_PD:Tensor, # what each position expects
     target_P:Tensor, # the item that came
@@ -53,7 +53,7 @@ def bce_loss(
     negative_score_P = (h_PD*items_ND[negative_P]).sum(1)
     return (F.softplus(-target_score_P)+F.softplus(negative_score_P)).mean()
 
-# %% ../nbs/00_sasrec.ipynb #a2d103b2
+# %% ../nbs/00_sasrec.ipynb #2b914b4c
 def draw_unseen(
     sequence_BT:Tensor, # item rows, -1 where there is none
     n_items:int # N; `ValueError` if a sequence has all of them
@@ -71,7 +71,7 @@ def draw_unseen(
         again_BT = torch.randint_like(drawn_BT, n_items)
         drawn_BT = torch.where(seen_BT, again_BT, drawn_BT)
 
-# %% ../nbs/00_sasrec.ipynb #ce5ccfdd
+# %% ../nbs/00_sasrec.ipynb #e0320423
 @dataclass(frozen=True)
 class SASRecSettings(Settings):
     "Which SASRec is built, and with which loss it learns"
@@ -87,7 +87,7 @@ class SASRecSettings(Settings):
 
     def check(self):
         if self.d%self.heads:
-            raise ValueError(f'd is {self.d}; expected a multiple of heads, which is {self.heads}')
+            raise ValueError(f'd={self.d} does not divide into heads={self.heads}')
 
 # %% ../nbs/00_sasrec.ipynb #690d92c7
 class SASRec(nn.Module):
@@ -108,7 +108,7 @@ class SASRec(nn.Module):
         self.blocks = nn.ModuleList(Block(*block) for _ in range(settings.layers))
         self.norm = nn.RMSNorm(d, eps=1e-6)
 
-# %% ../nbs/00_sasrec.ipynb #8131fb10
+# %% ../nbs/00_sasrec.ipynb #df8b1c70
 @patch
 def encode(self:SASRec,
     history_BT:Tensor # item rows, right-aligned, -1 where there is none
@@ -123,7 +123,7 @@ def encode(self:SASRec,
     for block in self.blocks: x_BTD = block(x_BTD, bias)
     return self.norm(x_BTD)
 
-# %% ../nbs/00_sasrec.ipynb #1d0d25a6
+# %% ../nbs/00_sasrec.ipynb #5822b74a
 @patch
 def scores(self:SASRec,
     history_BT:Tensor # item rows, right-aligned, -1 where there is none
@@ -142,7 +142,7 @@ def recommend(self:SASRec,
     history_BT = history_BT.to(self.items.weight.device)
     return rank(self.scores(history_BT), history_BT, k, mask_seen)
 
-# %% ../nbs/00_sasrec.ipynb #8d055143
+# %% ../nbs/00_sasrec.ipynb #60935931
 @patch
 def forward(self:SASRec,
     sequence_BT:Tensor # item rows, right-aligned, -1 where there is none
@@ -174,7 +174,7 @@ def loss(self:SASRec,
     negative_P = draw_unseen(sequence_BT, N)[:,1:][has_target_BT]
     return bce_loss(h_PD, target_P, items_ND, negative_P)
 
-# %% ../nbs/00_sasrec.ipynb #be1c7d6f
+# %% ../nbs/00_sasrec.ipynb #cfa6fc51
 def sasrec_batches(
     split:Split, # its training part
     max_len:int, # items of history
@@ -220,7 +220,7 @@ def item_embeddings(
     items_ND = model.items.weight.detach().cpu().float()
     return torch.where(count_N[:,None]>0, items_ND, 0)
 
-# %% ../nbs/00_sasrec.ipynb #089a0ed8
+# %% ../nbs/00_sasrec.ipynb #1e3445f1
 def write_embeddings(
     h_ND:Tensor, # from `item_embeddings`
     item_ids, # (N,) raw item ids, in the order of the rows
@@ -264,7 +264,7 @@ class _SoftmaxLoss(torch.autograd.Function):
         grad_h_PD,grad_items_ND = ctx.saved_tensors
         return grad*grad_h_PD, None, grad*grad_items_ND
 
-# %% ../nbs/00_sasrec.ipynb #f4778a69
+# %% ../nbs/00_sasrec.ipynb #7ab358fe
 def softmax_loss(
     h_PD:Tensor, # what each position expects
     target_P:Tensor, # the item that came

@@ -25,7 +25,7 @@ from .settings import Settings, option
 from .splits import Examples
 from .training import Batches, TrainingSettings, fit
 
-# %% ../nbs/05_tiger.ipynb #c3247cc3
+# %% ../nbs/05_tiger.ipynb #618ae82c
 @dataclass(frozen=True)
 class TIGERSettings(Settings):
     "Which TIGER is built"
@@ -72,7 +72,7 @@ class TIGER(nn.Module):
         self.decoder_norm = nn.RMSNorm(d, eps=1e-6)
         self.dropout = Dropout(settings.dropout)
 
-# %% ../nbs/05_tiger.ipynb #970511ec
+# %% ../nbs/05_tiger.ipynb #fee14667
 @patch
 def token(self:TIGER,
     code:Tensor, # codes, -1 where there is none
@@ -81,7 +81,7 @@ def token(self:TIGER,
     "Token 0 for nothing and for start, then `K` tokens for each level"
     return torch.where(code<0, 0, 1+m*self.K+code)
 
-# %% ../nbs/05_tiger.ipynb #60fb303f
+# %% ../nbs/05_tiger.ipynb #76d31f63
 @patch
 def encode(self:TIGER,
     history_BTM:Tensor # codes of the history, -1 where there is none
@@ -101,7 +101,7 @@ def encode(self:TIGER,
     # no block of the decoder changes the memory, so its keys and values are made once
     return [block.cross_attention.keys_values(x_BSD) for block in self.decoder], hidden
 
-# %% ../nbs/05_tiger.ipynb #304095a4
+# %% ../nbs/05_tiger.ipynb #9b3a0989
 @patch
 def decode(self:TIGER,
     memory:tuple, # from `encode`; its mask may also be (B, 1, T*M, S), one row for each place
@@ -124,7 +124,7 @@ def decode(self:TIGER,
         x_XMD = block.add_feed_forward(x_XMD)
     return self.dropout(self.decoder_norm(x_XMD)).unflatten(0, (B,T))
 
-# %% ../nbs/05_tiger.ipynb #3e47ad2a
+# %% ../nbs/05_tiger.ipynb #b4b3d597
 @patch
 def log_softmax(self:TIGER,
     x_BD:Tensor, # what the decoder says, (..., D)
@@ -135,7 +135,7 @@ def log_softmax(self:TIGER,
     head_MKD = self.head.weight[1:].view(self.M, self.K, -1)
     return (x_BD@head_MKD[m].T).float().log_softmax(-1)
 
-# %% ../nbs/05_tiger.ipynb #a52bf4f0
+# %% ../nbs/05_tiger.ipynb #0403de10
 @patch
 def forward(self:TIGER,
     history_BTM:Tensor, # codes of the history, -1 where there is none
@@ -153,7 +153,7 @@ def forward(self:TIGER,
     levels = self.losses(x_BTMD[real_BT], target_PM)
     return sum(levels)/self.M, {f'loss_{m}':l for m,l in enumerate(levels)}, len(target_PM)
 
-# %% ../nbs/05_tiger.ipynb #2e451f2c
+# %% ../nbs/05_tiger.ipynb #b2919938
 @patch
 def losses(self:TIGER,
     x_PMD:Tensor, # what the decoder says at the places that have a target
@@ -167,7 +167,7 @@ def losses(self:TIGER,
         levels.append(F.cross_entropy(logp_PK, target_PM[:,m], label_smoothing=smoothing))
     return levels
 
-# %% ../nbs/05_tiger.ipynb #d87cc1a7
+# %% ../nbs/05_tiger.ipynb #cd6f89a6
 @patch
 def check_targets(self:TIGER,
     target_BTM:Tensor # as `forward` gets it
@@ -214,7 +214,7 @@ class TIGERRecommender:
         self.codes_NM = codes_NM.to(model.embed.weight.device)
         self.trie = DenseTrie(self.codes_NM)
 
-# %% ../nbs/05_tiger.ipynb #37012cfd
+# %% ../nbs/05_tiger.ipynb #18a92675
 def check_codes(
     model:TIGER, # that shall write them
     codes_NM:Tensor # codes of every item row
@@ -229,7 +229,7 @@ def check_codes(
         raise ValueError(f'item row {n} has code {codes_NM[n,m]} at level {m}; '
                          f'with {model.K} codewords expected 0 to {model.K-1}')
 
-# %% ../nbs/05_tiger.ipynb #d6a90342
+# %% ../nbs/05_tiger.ipynb #615c9f38
 @patch
 def __call__(self:TIGERRecommender,
     history_BT:Tensor, # item rows, right-aligned, -1 where there is none
@@ -254,7 +254,7 @@ def __call__(self:TIGERRecommender,
     items_Bk,logp_Bk = [torch.cat(part)[back_B] for part in zip(*found)]
     return items_Bk, logp_Bk
 
-# %% ../nbs/05_tiger.ipynb #69750328
+# %% ../nbs/05_tiger.ipynb #b2e74afb
 @patch
 def search(self:TIGERRecommender,
     history_BT:Tensor, # item rows, -1 where there is none, as many as the model reads
@@ -289,7 +289,7 @@ def tiger_batches(
         def get(rows_B): return one_target(seqs, examples, rows_B, max_len)
     return Batches(len(examples), batch_size, get, seed, lengths_X.clamp(max=max_len))
 
-# %% ../nbs/05_tiger.ipynb #719ac33a
+# %% ../nbs/05_tiger.ipynb #f0183593
 def one_target(
     seqs:Sequences, # from step 4
     examples:Examples, # histories and targets
@@ -300,7 +300,7 @@ def one_target(
     target_B1 = examples.target_X[rows_B][:,None]
     return seqs.codes(examples.histories(rows_B, max_len)), seqs.codes(target_B1)
 
-# %% ../nbs/05_tiger.ipynb #3b29d624
+# %% ../nbs/05_tiger.ipynb #cda108b4
 def all_targets(
     seqs:Sequences, # from step 4
     items_BT:Tensor # item rows of whole sequences, right-aligned, -1 where there is none
@@ -311,19 +311,19 @@ def all_targets(
     # the first item of a sequence stands after padding: nothing to learn from
     return history_BTM, torch.where(history_BTM>=0, codes_BTM[:,1:], -1)
 
-# %% ../nbs/05_tiger.ipynb #1f37c131
+# %% ../nbs/05_tiger.ipynb #bd2a67a6
 @dataclass(frozen=True)
 class TIGERTraining(TrainingSettings):
     "How TIGER is trained"
     valid_users:int = option(0, 'how many validation users are asked; 0: all', low=0)
     valid_beams:int = option(20, 'W, beams of the validation', low=1)
 
-# %% ../nbs/05_tiger.ipynb #baf821f2
+# %% ../nbs/05_tiger.ipynb #8def94d2
 TIGER_TRAINING = TIGERTraining(
     steps=10_000, batch_size=256, lr=1e-3, weight_decay=.035, warmup=500, schedule='cosine',
     every=1000, patience=0)
 
-# %% ../nbs/05_tiger.ipynb #fc273b5c
+# %% ../nbs/05_tiger.ipynb #57c8ef4e
 def train_tiger(
     seqs:Sequences, # from step 4
     settings:TIGERSettings=TIGERSettings(), # which TIGER
@@ -352,7 +352,7 @@ def train_tiger(
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
 
-# %% ../nbs/05_tiger.ipynb #1ddcca1f
+# %% ../nbs/05_tiger.ipynb #3bae7a90
 def hf_weights(
     model:TIGER # trained or not
 )->dict: # name in `transformers`: tensor
@@ -369,7 +369,7 @@ def hf_weights(
                 weights[f'{part}.block.{i}.layer.{name}.weight'] = weight
     return {name:weight.detach().cpu() for name,weight in weights.items()}
 
-# %% ../nbs/05_tiger.ipynb #2e6a7ebc
+# %% ../nbs/05_tiger.ipynb #97139374
 def hf_block(
     block:Block, # of a TIGER
     cross:bool # does it attend to a memory?
@@ -416,7 +416,7 @@ class NextCode:
         self.model = model
         self.memory = model.encode(history_BTM)
 
-# %% ../nbs/05_tiger.ipynb #f0e2f2c7
+# %% ../nbs/05_tiger.ipynb #b1f46dcb
 @patch
 def __call__(self:NextCode,
     prefix_BWm:Tensor, # codes so far of each beam
@@ -442,7 +442,7 @@ def __call__(self:NextCode,
         x_BWD = block.add_feed_forward(x_BWD)
     return model.log_softmax(model.decoder_norm(x_BWD), m)
 
-# %% ../nbs/05_tiger.ipynb #9f410431
+# %% ../nbs/05_tiger.ipynb #1580f7ad
 @patch
 def reorder(self:NextCode,
     parent_BW:Tensor # the beam that each one continues
@@ -455,7 +455,7 @@ def reorder(self:NextCode,
             k,v = places[i]
             places[i] = (k[users_B1,parent_BW], v[users_B1,parent_BW])
 
-# %% ../nbs/05_tiger.ipynb #6ddad9fc
+# %% ../nbs/05_tiger.ipynb #6468a181
 def add_cached_attention(
     block:Block, # of the decoder
     x_BWD:Tensor, # the latest place of each beam

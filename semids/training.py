@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from .files import read_json, write_beside, write_json
 from .settings import Settings, option
 
-# %% ../nbs/foundations/training.ipynb #01e55ae4
+# %% ../nbs/foundations/training.ipynb #a3dd680e
 @dataclass(frozen=True)
 class TrainingSettings(Settings):
     "How a model is trained"
@@ -61,7 +61,7 @@ class Batches:
 
     def __len__(self): return self.n//self.batch_size
 
-# %% ../nbs/foundations/training.ipynb #81696af7
+# %% ../nbs/foundations/training.ipynb #2274d6af
 @patch
 def rows(self:Batches,
     step:int # counted from 0 over the whole training
@@ -73,7 +73,7 @@ def rows(self:Batches,
         self._epoch = epoch
     return self._batches[i]
 
-# %% ../nbs/foundations/training.ipynb #9b53b53a
+# %% ../nbs/foundations/training.ipynb #dbfb574b
 @patch
 def shuffle(self:Batches,
     epoch:int # counted from 0
@@ -101,7 +101,7 @@ def lr_factor(
     done = (step-warmup)/max(settings.steps-warmup, 1)
     return .5*(1+math.cos(math.pi*done))
 
-# %% ../nbs/foundations/training.ipynb #b9c1b078
+# %% ../nbs/foundations/training.ipynb #8c2c7e41
 def gradient_weight(
     accelerator, # of this process
     n:int # things in this process's share of the batch
@@ -112,7 +112,7 @@ def gradient_weight(
     total = accelerator.reduce(torch.as_tensor(float(n), device=accelerator.device))
     return world*n/total
 
-# %% ../nbs/foundations/training.ipynb #a664db0b
+# %% ../nbs/foundations/training.ipynb #025d7211
 def training_step(
     accelerator, # of this process
     model, # prepared by the accelerator
@@ -128,7 +128,7 @@ def training_step(
     optimizer.zero_grad()
     return dict(loss=loss, gradient_norm=norm) | numbers
 
-# %% ../nbs/foundations/training.ipynb #ef3a537d
+# %% ../nbs/foundations/training.ipynb #d5377384
 class Best:
     "The weights with the highest validation score so far"
     def __init__(self,
@@ -148,7 +148,7 @@ class Best:
         "Has nothing better been found for too long?"
         return self.patience>0 and self.waiting>=self.patience
 
-# %% ../nbs/foundations/training.ipynb #9f6ce1f3
+# %% ../nbs/foundations/training.ipynb #584e1e4f
 @patch
 def update(self:Best,
     step:int, # steps done
@@ -171,7 +171,7 @@ def restore(self:Best,
     "The best weights back into the model"
     if self.weights is not None: model.load_state_dict(self.weights)
 
-# %% ../nbs/foundations/training.ipynb #a7bcaff5
+# %% ../nbs/foundations/training.ipynb #bc13b3c0
 def write_weights(
     weights:dict, # names and tensors
     path # ends in `.safetensors`
@@ -180,7 +180,7 @@ def write_weights(
     plain = {name:t.detach().cpu().contiguous() for name,t in weights.items()}
     with write_beside(path) as part: safetensors.torch.save_file(plain, part)
 
-# %% ../nbs/foundations/training.ipynb #e3819fc6
+# %% ../nbs/foundations/training.ipynb #72c47576
 class Curves:
     "What is logged: points of training and validation, for the caller and for TensorBoard"
     def __init__(self,
@@ -198,7 +198,7 @@ class Curves:
         "Everything to disk"
         if self.writer is not None: self.writer.close()
 
-# %% ../nbs/foundations/training.ipynb #e59dc245
+# %% ../nbs/foundations/training.ipynb #07497880
 @patch
 def add(self:Curves,
     numbers:dict # of one training step
@@ -220,7 +220,7 @@ def add_train_point(self:Curves,
     self.train.append(dict(step=step) | means)
     self.write('train', step, means | dict(learning_rate=lr))
 
-# %% ../nbs/foundations/training.ipynb #3aae9002
+# %% ../nbs/foundations/training.ipynb #43deae2f
 @patch
 def add_valid_point(self:Curves,
     step:int, # steps done
@@ -243,7 +243,7 @@ def write(self:Curves,
         add = self.writer.add_histogram if torch.is_tensor(value) else self.writer.add_scalar
         add(f'{name}/{part}', value, step)
 
-# %% ../nbs/foundations/training.ipynb #796a8d73
+# %% ../nbs/foundations/training.ipynb #074dd66e
 def make_accelerator(
     precision:str='no', # 'no' (float32) or 'bf16'
     cpu:bool=False # stay on the CPU even if there is a GPU?
@@ -259,7 +259,7 @@ def make_accelerator(
     AcceleratorState._reset_state(reset_partial_state=is_alone)
     return Accelerator(mixed_precision=precision, cpu=cpu)
 
-# %% ../nbs/foundations/training.ipynb #83cb92f4
+# %% ../nbs/foundations/training.ipynb #5017a444
 def take_off(
     accelerator, # of this process
     wrapped # what `accelerator.prepare` made of a model
@@ -292,7 +292,8 @@ def fit(
     optimizer = torch.optim.AdamW(model.parameters(), settings.lr, betas=(.9,.999),
                                   weight_decay=settings.weight_decay, fused=True)
     wrapped,optimizer = accelerator.prepare(model, optimizer)
-    # one process writes; all keep the best weights in memory
+    # with model, optimizer, step and random generators, these two are all that a training is;
+    # one process writes, all keep the best weights in memory
     is_main = accelerator.is_main_process
     curves = Curves(logs if is_main else None)
     best = Best(settings.patience, folder if is_main else None)
@@ -322,7 +323,7 @@ def fit(
     return dict(steps=step, seconds=time.time()-began, best_step=best.step, best_score=best.score,
                 train=curves.train, valid=curves.valid)
 
-# %% ../nbs/foundations/training.ipynb #c2daa57e
+# %% ../nbs/foundations/training.ipynb #6407cf94
 def batch_of(
     batches:Batches, # where the examples come from
     step:int, # counted from 0
@@ -343,7 +344,7 @@ def validation(
         mended = before_validation(model) if before_validation else {}
         return validate(model) | mended
 
-# %% ../nbs/foundations/training.ipynb #5f3041a4
+# %% ../nbs/foundations/training.ipynb #9f01ed89
 def check_shares(
     batches:Batches, # of the training
     world:int # processes
@@ -375,7 +376,7 @@ def save_model(
     about = dict(sizes=model.sizes, settings=model.settings.to_dict())
     write_json(folder/'config.json', about | extra)
 
-# %% ../nbs/foundations/training.ipynb #6af76428
+# %% ../nbs/foundations/training.ipynb #541c209e
 def load_model(
     cls, # its class; the annotation of its argument `settings` names the class of its settings
     folder # as `save_model` left it
@@ -390,7 +391,7 @@ def load_model(
     model.load_state_dict(weights)
     return model.eval(), extra
 
-# %% ../nbs/foundations/training.ipynb #33f74ce1
+# %% ../nbs/foundations/training.ipynb #7afd7e15
 def build_model(
     cls, # its class
     path # `config.json` of `save_model`
@@ -403,7 +404,7 @@ def build_model(
     settings = settings_class().update(about.pop('settings'), str(path))
     sizes = about.pop('sizes')
     try: return cls(**sizes, settings=settings), about
-    except (TypeError,ValueError) as e:
+    except (TypeError,ValueError,RuntimeError) as e:
         raise ValueError(f'{path}: not the sizes of a {cls.__name__}: {e}') from None
 
 def read_weights(

@@ -110,7 +110,7 @@ BAD = {
     'width of no layer': (setting(['a'], 'rqvae', 'model', 'hidden'),
         r"setting rqvae.model.hidden is \('a',\); expected"),
     'heads that do not divide': (setting(3, 'sasrec', 'model', 'heads'),
-        'd=8 does not divide into heads=3'),
+        'setting sasrec.model.d.*8.*heads.*3'),
     'toy shop and a file': (setting('toy', 'data', 'vectors'),
         "expected two files, or 'toy' twice"),
     'folder elsewhere': (setting('../up', 'name'),

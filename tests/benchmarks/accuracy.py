@@ -16,11 +16,12 @@ from semids.conversion import make_sequences
 from semids.evaluation import evaluate
 from semids.rqvae import quantize, rq_kmeans
 from semids.semantic_ids import SemanticIDs, add_collision_code
-from semids.tiger import TIGER, TIGERRecommender, TIGERSettings, TIGERTraining, train_tiger
+from semids.tiger import TIGER, TIGER_TRAINING, TIGERRecommender, TIGERSettings, train_tiger
 from semids.toy_shop import toy_shop
 
 SIZE = TIGERSettings(d=64, heads=4, d_head=16, d_ff=128, layers=2, max_len=4, label_smoothing=.3)
-TRAINING = TIGERTraining(steps=500, batch_size=256, lr=6e-3, warmup=50, every=500, valid_users=400)
+TRAINING = replace(
+    TIGER_TRAINING, steps=500, batch_size=256, lr=6e-3, warmup=50, every=500, valid_users=400)
 ONE_PASS = replace(SIZE, causal=True)
 WAYS = {
     'one history per target, fp32':(SIZE, TRAINING, 'no'),
