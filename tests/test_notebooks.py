@@ -15,7 +15,7 @@ def test_notebook(path):
     call = f'nbdev_test(path={str(path)!r}, n_workers=0, do_print=True)'
     code = f'from nbdev.test import nbdev_test; {call}'
     done = subprocess.run([sys.executable, '-c', code], cwd=root, capture_output=True, text=True,
-                          timeout=300)
+                          timeout=400)
     assert done.returncode == 0 and 'Success' in done.stdout, done.stdout + done.stderr
 
 def test_all_are_here():
