@@ -216,7 +216,7 @@ class TIGERRecommender:
 
 # %% ../nbs/05_tiger.ipynb #18a92675
 def check_codes(
-    model:TIGER, # that shall write them
+    model:TIGER, # that will write them
     codes_NM:Tensor # codes of every item row
 ):
     "`ValueError` if items have another number of levels than the model, or unknown codes"
