@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .beam_search import Constraints, DenseTrie, beam_search
-from .conversion import Sequences
+from .conversion import Sequences, codes_of
 from .evaluation import evaluate
 from .layers import (
     Block, Dropout, RelativePositionBias, block_causal_mask, causal_mask, padding_mask)
@@ -262,8 +262,7 @@ def search(self:TIGERRecommender,
     rules:Constraints # what may not come out
 )->tuple: # (B, k) item rows, best first; (B, k) log-probabilities
     "Beam search for some histories"
-    codes_BTM = self.codes_NM[history_BT]
-    codes_BTM = torch.where(history_BT[...,None]>=0, codes_BTM, -1)
+    codes_BTM = codes_of(self.codes_NM, history_BT)
     W = max(self.beams, k)
     with torch.inference_mode():
         next_code = NextCode(self.model, codes_BTM)
