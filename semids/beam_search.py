@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
+
 # %% ../nbs/04_beam_search.ipynb #a0new001
 def new_nodes(
     codes_NM:np.ndarray # codes of all items, sorted
@@ -30,7 +32,7 @@ def new_nodes(
 
 # %% ../nbs/04_beam_search.ipynb #3957dad4
 class Trie:
-    "All valid semantic IDs as nodes numbered level by level; `ValueError` if two items share an ID"
+    "All valid semantic IDs as nodes numbered level by level; `InputError` if two items share an ID"
     def __init__(self,
         codes_NM:Tensor # unique codes of all items
     ):
@@ -43,7 +45,7 @@ class Trie:
         n_twins = int((~new_NM[:,-1]).sum())
         if n_twins:
             found = f'{n_twins} of {N} items have the codes of an item before them'
-            raise ValueError(f'{found}; a trie needs unique semantic IDs')
+            raise InputError(f'{found}; a trie needs unique semantic IDs')
         begin = [np.append(np.flatnonzero(new_NM[:,m]), N) for m in range(self.M+1)]
 
         def as_tensor(a): return torch.from_numpy(a.astype(np.int32)).to(codes_NM.device)
@@ -110,7 +112,7 @@ def allowed_sums(
     "Running sum over the leaves: what two of its numbers differ by is the count between them"
     N = len(trie)
     if allowed_N.shape!=(N,):
-        raise ValueError(f'the items that may come out are given as {tuple(allowed_N.shape)}; '
+        raise InputError(f'the items that may come out are given as {tuple(allowed_N.shape)}; '
                          f'expected True or False for each of {N} items')
     allowed_leaf = allowed_N.to(trie.item.device)[trie.item].bool()
     return F.pad(allowed_leaf.long().cumsum(0), (1,0))
@@ -205,8 +207,8 @@ def beam_search(
     k:int, # items wanted, at most W
     rules:Constraints|None=None # what may not come out
 )->tuple: # (B, k) item rows, best first, -1 where there are no more; (B, k) log-probabilities
-    "The most probable items, by following the `W` best prefixes; `ValueError` if `k` exceeds `W`"
-    if k>W: raise ValueError(f'k={k} items are wanted from W={W} beams; '
+    "The most probable items, by following the `W` best prefixes; `InputError` if `k` exceeds `W`"
+    if k>W: raise InputError(f'k={k} items are wanted from W={W} beams; '
                              'a beam gives at most one item')
     if rules is None: rules = Constraints(trie)
     device = trie.item.device

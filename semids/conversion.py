@@ -16,6 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .files import write_beside
 from .interactions import Interactions, match_ids, read_interactions
 from .semantic_ids import SemanticIDs
@@ -26,7 +27,7 @@ def convert(
     source, # `.txt`, `.inter.json`, `.csv` or `.parquet`
     target # `.txt`, `.inter.json` or `.parquet`
 )->Interactions: # what was converted
-    "Interactions from one format to another; `ValueError` if times have no place in the new one"
+    "Interactions from one format to another; `InputError` if times have no place in the new one"
     ixs = read_interactions(source)
     ixs.write(target)
     return ixs
@@ -34,7 +35,7 @@ def convert(
 # %% ../nbs/03_conversion.ipynb #8adce22c
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    "Step 4's result: histories, and how each item is spelt; `ValueError` if the items differ"
+    "Step 4's result: histories, and how each item is spelt; `InputError` if the items differ"
     split:Split # what is for training, validation and test, in item rows
     ids:SemanticIDs # of the same items, in the order of their rows
 
@@ -46,7 +47,7 @@ class Sequences:
         n = np.flatnonzero(row_N!=np.arange(len(row_N)))[0]
         found = f'row {n} is {str(self.ids.item_ids[n])!r}'
         expected = f'in the split it is {str(self.split.item_ids[n])!r}'
-        raise ValueError(f'{self.ids.source}: {found}, {expected}; '
+        raise InputError(f'{self.ids.source}: {found}, {expected}; '
                          '`make_sequences` puts IDs in order')
 
 # %% ../nbs/03_conversion.ipynb #c0new022
@@ -69,7 +70,7 @@ def make_sequences(
     ixs:Interactions, # whole histories
     ids:SemanticIDs # of the same items, in any order
 )->Sequences:
-    "Step 4: histories joined with semantic IDs by raw id; `ValueError` if one side lacks an item"
+    "Step 4: histories joined with semantic IDs by raw id; `InputError` if one side lacks an item"
     codes_NM = ids.rows_for(ixs.item_ids, ixs.source)
     in_order = replace(ids, item_ids=ixs.item_ids, codes_NM=codes_NM)
     return Sequences(leave_one_out(ixs), in_order)
@@ -93,7 +94,7 @@ def write_sequences(
 def read_sequences(
     path # as `write_sequences` left it
 )->Sequences:
-    "Sequences from safetensors; `ValueError` if the file holds something else"
+    "Sequences from safetensors; `InputError` if the file holds something else"
     try:
         with safetensors.safe_open(path, framework='pt') as f:
             header = f.metadata()
@@ -105,4 +106,4 @@ def read_sequences(
         return Sequences(split, ids)
     # a file of another kind fails in many ways
     except Exception as e:
-        raise ValueError(f'{path}: not readable as sequences of step 4: {e}') from None
+        raise InputError(f'{path}: not readable as sequences of step 4: {e}') from None

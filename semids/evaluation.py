@@ -15,6 +15,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .splits import Examples, Split
 from .tables import Table
 
@@ -305,7 +306,7 @@ def compare(
     mask_seen:bool=True, # leave out what the user already has?
     baselines=None # names; the strongest of them is the one to beat; None: all but the last
 )->Comparison:
-    "Measure recommenders on the same users; `ValueError` if runs differ in names or users"
+    "Measure recommenders on the same users; `InputError` if runs differ in names or users"
     # one run is a list of one, one split serves all runs
     runs = recommenders if isinstance(recommenders, list) else [recommenders]
     splits = split if isinstance(split, list) else [split]*len(runs)
@@ -321,17 +322,17 @@ def compare(
 
 # %% ../nbs/foundations/evaluation.ipynb #a281b381
 def _check_runs(runs, splits, names, baselines):
-    "`ValueError` if these cannot be compared"
+    "`InputError` if these cannot be compared"
     if len(splits)!=len(runs):
-        raise ValueError(f'{len(runs)} runs and {len(splits)} splits; expected one split for each')
+        raise InputError(f'{len(runs)} runs and {len(splits)} splits; expected one split for each')
     for n,run in enumerate(runs, 1):
         if set(run)!=set(names):
-            raise ValueError(f'run {n} has {list(run)}; expected {names}, as in the first')
+            raise InputError(f'run {n} has {list(run)}; expected {names}, as in the first')
     unknown = [name for name in baselines if name not in names]
-    if unknown: raise ValueError(f'baselines: {unknown} are not measured; expected some of {names}')
+    if unknown: raise InputError(f'baselines: {unknown} are not measured; expected some of {names}')
     n_users = [len(s.test) for s in splits]
     if len(set(n_users))>1:
-        raise ValueError(f'the runs have {n_users} users; expected the same users in all')
+        raise InputError(f'the runs have {n_users} users; expected the same users in all')
 
 # %% ../nbs/foundations/evaluation.ipynb #3e85ad16
 class Markov:

@@ -10,6 +10,8 @@ import hashlib, json, os, pickle
 from contextlib import contextmanager
 from pathlib import Path
 
+from .errors import InputError
+
 # %% ../nbs/foundations/files.ipynb #e8932034
 @contextmanager
 def write_beside(
@@ -29,25 +31,25 @@ def write_beside(
 def read_lines(
     path # a text file
 ): # pairs of line number, counted from 1, and line without its end
-    "The lines of a UTF-8 file; `ValueError` names the line whose bytes are not UTF-8"
+    "The lines of a UTF-8 file; `InputError` names the line whose bytes are not UTF-8"
     with open(path, 'rb') as f:
         for n,line in enumerate(f, 1):
             try: yield n, line.removesuffix(b'\n').decode()
             except UnicodeDecodeError as e:
                 found = f'byte {e.start+1} is not UTF-8 text ({e.reason})'
-                raise ValueError(f'{path}, line {n}: {found}') from None
+                raise InputError(f'{path}, line {n}: {found}') from None
 
 # %% ../nbs/foundations/files.ipynb #75cb0239
 def read_json(
     path, # file to read
     pairs:bool=False # objects as lists of pairs, so that repeated keys can be seen?
 ):
-    "JSON from a file; `ValueError` names file, line and column"
+    "JSON from a file; `InputError` names file, line and column"
     hook = (lambda items: items) if pairs else None
     text = '\n'.join(line for _,line in read_lines(path))
     try: return json.loads(text, object_pairs_hook=hook)
     except json.JSONDecodeError as e:
-        raise ValueError(f'{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg})') from None
+        raise InputError(f'{path}, line {e.lineno}, column {e.colno}: not JSON ({e.msg})') from None
 
 # %% ../nbs/foundations/files.ipynb #2e4aa750
 def write_json(
@@ -70,14 +72,14 @@ class _ArraysOnly(pickle.Unpickler):
     "An unpickler for NumPy arrays in plain containers"
     def find_class(self, module, name):
         if (module,name) in _ADMITTED: return super().find_class(module, name)
-        raise ValueError(f'it asks for {module}.{name}; '
+        raise InputError(f'it asks for {module}.{name}; '
                          'only NumPy arrays, lists and dicts are read')
 
 # %% ../nbs/foundations/files.ipynb #4e7f48c1
 def read_pickle(
     path # a pickle of NumPy arrays in lists and dicts
 ):
-    "What a pickle holds; `ValueError` if it asks for more than arrays and plain containers"
+    "What a pickle holds; `InputError` if it asks for more than arrays and plain containers"
     with open(path, 'rb') as f: return _ArraysOnly(f).load()
 
 # %% ../nbs/foundations/files.ipynb #98324f3e

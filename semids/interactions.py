@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet
 from fastcore.basics import patch
 
+from .errors import InputError
 from .files import read_json, read_lines, write_beside, write_json
 
 # %% ../nbs/foundations/interactions.ipynb #45bc594d
@@ -23,7 +24,7 @@ def as_ids(
     values, # raw ids: strings or integers; any sequence, or a column of Arrow
     where:str='ids' # what to call them in an error message
 )->np.ndarray: # the same ids as strings
-    "Raw ids as strings; `ValueError` for anything that is neither a string nor an integer"
+    "Raw ids as strings; `InputError` for anything that is neither a string nor an integer"
     if isinstance(values, (pa.Array,pa.ChunkedArray)):
         _refuse_gaps(values, where)
         values = values.to_pylist()
@@ -33,10 +34,10 @@ def as_ids(
     for i,v in enumerate(values.tolist()):
         # True is an int for Python, but nobody's id
         if isinstance(v, bool) or not isinstance(v, (str,int,np.integer)):
-            raise ValueError(f'{where}: entry {i} is {v!r}; an id is a string or an integer')
+            raise InputError(f'{where}: entry {i} is {v!r}; an id is a string or an integer')
         # NumPy's strings end at a NUL: two ids would become one
         if isinstance(v, str) and '\0' in v:
-            raise ValueError(f'{where}: {v!r} holds a NUL character; expected text')
+            raise InputError(f'{where}: {v!r} holds a NUL character; expected text')
     return values.astype(np.str_)
 
 # %% ../nbs/foundations/interactions.ipynb #765a2cc0
@@ -44,23 +45,23 @@ def _refuse_gaps(
     column, # of Arrow
     where:str # what to call it in an error message
 ):
-    "`ValueError` with the first row that has no value"
+    "`InputError` with the first row that has no value"
     gaps = column.is_null()
     if not pa.compute.any(gaps).as_py(): return
     row = gaps.index(True).as_py()+1
-    raise ValueError(f'{where}: row {row} has no value')
+    raise InputError(f'{where}: row {row} has no value')
 
 # %% ../nbs/foundations/interactions.ipynb #f6fc36c3
 def check_unique(
     ids, # (N,) raw ids
     source:str # where they come from, for the error message
 ):
-    "`ValueError` if an id occurs more than once"
+    "`InputError` if an id occurs more than once"
     counts = Counter(ids.tolist())
     twice = [i for i,n in counts.items() if n>1]
     if twice:
         found = f'{len(twice):,} item ids occur more than once'
-        raise ValueError(f'{source}: {found}, first {twice[:3]}')
+        raise InputError(f'{source}: {found}, first {twice[:3]}')
 
 # %% ../nbs/foundations/interactions.ipynb #f04fab24
 def match_ids(
@@ -69,7 +70,7 @@ def match_ids(
     wanted_source:str='wanted', # what error messages call the first
     have_source:str='have' # and the second
 )->np.ndarray: # (N,) with `have[result]==wanted`
-    "Where each wanted id stands; `ValueError` if ids are missing, extra or duplicate"
+    "Where each wanted id stands; `InputError` if ids are missing, extra or duplicate"
     wanted = as_ids(wanted, wanted_source)
     have = as_ids(have, have_source)
     check_unique(wanted, wanted_source)
@@ -81,7 +82,7 @@ def match_ids(
     if missing or extra:
         found = [_not_in(missing, wanted_source, have_source),
                  _not_in(extra, have_source, wanted_source)]
-        raise ValueError(f"{'; '.join(filter(None, found))}; expected the same items in both")
+        raise InputError(f"{'; '.join(filter(None, found))}; expected the same items in both")
     return np.array([row[i] for i in wanted.tolist()], np.int64)
 
 # %% ../nbs/foundations/interactions.ipynb #1409f81b
@@ -128,22 +129,22 @@ def _read_text_by_line(path):
 
 # %% ../nbs/foundations/interactions.ipynb #e538c0b0
 def _words(line, place):
-    "The user and the items of a line; `ValueError` if it lacks either"
+    "The user and the items of a line; `InputError` if it lacks either"
     words = line.split()
     expected = 'expected `user item item ...`'
-    if not words: raise ValueError(f'{place}: empty line; {expected}')
-    if '\0' in line: raise ValueError(f'{place}: a NUL character; expected text')
-    if len(words)==1: raise ValueError(f'{place}: user {words[0]!r} has no items; {expected}')
+    if not words: raise InputError(f'{place}: empty line; {expected}')
+    if '\0' in line: raise InputError(f'{place}: a NUL character; expected text')
+    if len(words)==1: raise InputError(f'{place}: user {words[0]!r} has no items; {expected}')
     return words
 
 # %% ../nbs/foundations/interactions.ipynb #29526c5a
 def _from_histories(users, histories, places, source):
     "`Interactions` from parallel lists of users and of histories (lists of raw item ids)"
-    if not users: raise ValueError(f'{source}: no users; expected at least one')
+    if not users: raise InputError(f'{source}: no users; expected at least one')
     seen = set()
     for user,place in zip(users, places):
         if user in seen:
-            raise ValueError(f'{place}: user {user!r} was already seen; '
+            raise InputError(f'{place}: user {user!r} was already seen; '
                              'expected one history a user')
         seen.add(user)
     items_A = [item for history in histories for item in history]
@@ -160,11 +161,11 @@ def _read_inter_json(path):
     # an object has come as a list of pairs; a list has not
     is_object = isinstance(data, list) and all(isinstance(pair, tuple) for pair in data)
     if not is_object:
-        raise ValueError(f'{path}: expected one object `{{"user": ["item", ...]}}`')
+        raise InputError(f'{path}: expected one object `{{"user": ["item", ...]}}`')
     for user,items in data:
         place = f'{path}: user {user!r}'
         if not isinstance(items, list) or not items:
-            raise ValueError(f'{place} has {items!r}; expected a list with at least one item')
+            raise InputError(f'{place} has {items!r}; expected a list with at least one item')
         users.append(user)
         histories.append(as_ids(np.array(items, dtype=object), place).tolist())
     places = [f'{path}: user {user!r}' for user in users]
@@ -179,7 +180,7 @@ def from_frame(cls:Interactions,
     time:str='time', # column of integer times or timestamps; may be absent
     source:str='frame' # for error messages
 )->Interactions:
-    "Interactions from a table; `ValueError` for a missing column or value"
+    "Interactions from a table; `InputError` for a missing column or value"
     # no copy: DataFrames hand over their memory
     table = pa.table(frame)
     users_A = _column(table, user, source)
@@ -192,19 +193,19 @@ def from_frame(cls:Interactions,
 
 # %% ../nbs/foundations/interactions.ipynb #953fb02b
 def _column(table, name, source):
-    "The column of that name; `ValueError` if there is none, or more than one"
+    "The column of that name; `InputError` if there is none, or more than one"
     n = table.column_names.count(name)
     if n==1: return table[name]
     found = f'{n} columns' if n else 'no column'
-    raise ValueError(f'{source}: {found} {name!r}; expected one; found {table.column_names}')
+    raise InputError(f'{source}: {found} {name!r}; expected one; found {table.column_names}')
 
 # %% ../nbs/foundations/interactions.ipynb #201770b1
 def _integers(column, name, source):
-    "A column of times as integers; `ValueError` if they are none or if one is missing"
+    "A column of times as integers; `InputError` if they are none or if one is missing"
     _refuse_gaps(column, f'{source}: times')
     try: return column.cast(pa.int64()).to_numpy()
     except pa.ArrowException as e:
-        raise ValueError(f'{source}: column {name!r} holds {column.type}; '
+        raise InputError(f'{source}: column {name!r} holds {column.type}; '
                          f'expected integers or timestamps ({e})') from None
 
 # %% ../nbs/foundations/interactions.ipynb #38999b8e
@@ -221,12 +222,12 @@ def _read_csv(path, ids):
 
 # %% ../nbs/foundations/interactions.ipynb #73df1fc9
 def _refuse_floats(column, name, path):
-    "`ValueError` if a column of ids holds a text such as 12.0"
+    "`InputError` if a column of ids holds a text such as 12.0"
     distinct = column.unique()
     floats = distinct.filter(pa.compute.match_substring_regex(distinct, r'^-?\d+\.0$'))
     if not len(floats): return
     found = f'{path}: column {name!r} has {floats[0].as_py()!r}'
-    raise ValueError(f'{found}; an id is a string or an integer, '
+    raise InputError(f'{found}; an id is a string or an integer, '
                      'and some program has made floats of integers')
 
 # %% ../nbs/foundations/interactions.ipynb #e9163ac8
@@ -234,17 +235,17 @@ def read_interactions(
     path, # `.txt`, `.inter.json`, `.csv` or `.parquet`
     **columns # `user=`, `item=`, `time=`: column names of a CSV or Parquet file
 )->Interactions:
-    "Interactions from a file; `ValueError` names the file, and the line where there is one"
+    "Interactions from a file; `InputError` names the file, and the line where there is one"
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path}: no such file; expected interactions')
+    if not path.exists(): raise InputError(f'{path}: no such file; expected interactions')
     if path.suffix in ('.csv','.parquet'):
         table = _read_table(path, [columns.get(name, name) for name in ('user','item')])
         return Interactions.from_frame(table, source=str(path), **columns)
     if path.suffix not in ('.txt','.json'):
-        raise ValueError(f'{path}: unknown kind of file; '
+        raise InputError(f'{path}: unknown kind of file; '
                          'expected .txt, .inter.json, .csv or .parquet')
     if columns:
-        raise ValueError(f'{path}: this format has no columns; expected none of {list(columns)}')
+        raise InputError(f'{path}: this format has no columns; expected none of {list(columns)}')
     return _read_text(path) if path.suffix=='.txt' else _read_inter_json(path)
 
 # %% ../nbs/foundations/interactions.ipynb #e5deea63
@@ -254,21 +255,21 @@ def _read_table(path, ids):
         if path.suffix=='.csv': return _read_csv(path, ids)
         # Parquet numbers the distinct strings of a column, and we can use its numbers
         return pa.parquet.read_table(path, read_dictionary=ids)
-    except (pa.ArrowException,OSError) as e: raise ValueError(f'{path}: {e}') from None
+    except (pa.ArrowException,OSError) as e: raise InputError(f'{path}: {e}') from None
 
 # %% ../nbs/foundations/interactions.ipynb #77e6bfa0
 @patch
 def write(self:Interactions,
     path # `.txt`, `.inter.json` or `.parquet`
 ):
-    "A file that `read_interactions` reads back; `ValueError` if the format cannot hold the data"
+    "A file that `read_interactions` reads back; `InputError` if the format cannot hold the data"
     path = Path(path)
     if path.suffix=='.parquet': return _write_parquet(self, path)
     if path.suffix not in ('.txt','.json'):
-        raise ValueError(f'{path}: unknown kind of file; expected .txt, .inter.json or .parquet')
+        raise InputError(f'{path}: unknown kind of file; expected .txt, .inter.json or .parquet')
     # what cannot be kept is refused rather than lost
     if self.times_A is not None:
-        raise ValueError(f'{path}: this format has no place for times; '
+        raise InputError(f'{path}: this format has no place for times; '
                          'write Parquet, or drop them with `replace(ixs, times_A=None)`')
     if path.suffix=='.txt': return _write_text(self, path)
     users = self.user_ids.tolist()
@@ -287,7 +288,7 @@ def _write_text(ixs, path):
     "One line per user; an id with white space in it would be read back as two"
     for i in [*ixs.user_ids.tolist(), *ixs.item_ids.tolist()]:
         if i.split()!=[i]:
-            raise ValueError(f'{path}: id {i!r} holds white space; '
+            raise InputError(f'{path}: id {i!r} holds white space; '
                              'the text format cannot keep it, .inter.json and Parquet can')
     lines = []
     # a history at a time: all ids as strings would take many times the memory
@@ -301,9 +302,9 @@ def _write_text(ixs, path):
 def shuffle_ties(self:Interactions,
     seed:int # another seed, another order
 )->Interactions:
-    "The same interactions with actions of equal time in random order; `ValueError` without times"
+    "The same interactions with actions of equal time in random order; `InputError` without times"
     if self.times_A is None:
-        raise ValueError(f'{self.source}: ties cannot be shuffled without times')
+        raise InputError(f'{self.source}: ties cannot be shuffled without times')
     user_A = np.repeat(np.arange(len(self)), self.lengths_U)
     random_A = np.random.default_rng(seed).random(len(user_A))
     # the last key counts first: by user, then by time, then at random
@@ -315,26 +316,26 @@ def shuffle_ties(self:Interactions,
 def with_times(self:Interactions,
     path # text file in the same layout: `user time time ...`, same users, one time per action
 )->Interactions:
-    "The same interactions with times from a file; `ValueError` names the line that does not fit"
+    "The same interactions with times from a file; `InputError` names the line that does not fit"
     times = []
     users = list(zip(self.user_ids.tolist(), self.lengths_U.tolist()))
     for n,line in read_lines(path):
         user,*words = line.split() or ['']
         # the same user with the same number of actions: else it is the file of other histories
         if n>len(users) or users[n-1]!=(user,len(words)):
-            raise ValueError(f'{path}, line {n}: expected the times of user {n} '
+            raise InputError(f'{path}, line {n}: expected the times of user {n} '
                              f'of {self.source}, found {line[:40]!r}')
         times.append(_ascending(words, f'{path}, line {n}'))
     if len(times)!=len(self):
-        raise ValueError(f'{path}: {len(times)} lines; {self.source} has {len(self)} users')
+        raise InputError(f'{path}: {len(times)} lines; {self.source} has {len(self)} users')
     return replace(self, times_A=np.concatenate(times))
 
 # %% ../nbs/foundations/interactions.ipynb #07906eff
 def _ascending(words, place):
-    "Words as integer times; `ValueError` if one is no integer or less than the one before"
+    "Words as integer times; `InputError` if one is no integer or less than the one before"
     try: times = np.array(words, np.int64)
-    except ValueError: raise ValueError(f'{place}: a time is not an integer') from None
-    if (np.diff(times)<0).any(): raise ValueError(f'{place}: times go backwards')
+    except ValueError: raise InputError(f'{place}: a time is not an integer') from None
+    if (np.diff(times)<0).any(): raise InputError(f'{place}: times go backwards')
     return times
 
 # %% ../nbs/foundations/interactions.ipynb #f5e76d87
@@ -342,10 +343,10 @@ def _ascending(words, place):
 def with_at_least(self:Interactions,
     n:int # actions a user must have to stay
 )->Interactions:
-    "Only the users with at least `n` actions; `ValueError` if there is none"
+    "Only the users with at least `n` actions; `InputError` if there is none"
     kept_U = self.lengths_U>=n
     if not kept_U.any():
-        raise ValueError(f'{self.source}: the longest history has {self.lengths_U.max()} actions; '
+        raise InputError(f'{self.source}: the longest history has {self.lengths_U.max()} actions; '
                          f'expected at least {n}')
     kept_A = kept_U.repeat(self.lengths_U)
     items_A = self.items_A[kept_A]
@@ -367,7 +368,7 @@ def _as_column(values, where='ids'):
         if _holds_ids(values.type): return values
     if getattr(values, 'ndim', 1)!=1:
         found = f'{where}: an array of shape {values.shape}'
-        raise ValueError(f'{found}; expected one dimension')
+        raise InputError(f'{found}; expected one dimension')
     # Arrow takes signed integers as they are; everything else is made text first
     plain = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
     column = pa.array(values if plain else as_ids(values, where))
@@ -411,7 +412,7 @@ def encode_ids(
     where:str='ids', # what to call them in an error message
     in_order:bool=True # distinct ids in shortlex order? False: in any order
 )->tuple: # (N,) distinct ids; (A,) the row of each entry among them
-    "Distinct ids, and the row of each entry; `ValueError` for what is no id"
+    "Distinct ids, and the row of each entry; `InputError` for what is no id"
     numbers,names = _number(_as_column(values, where))
     # pieces of a size that suits the cache
     batches = pa.table([numbers], ['']).to_batches(max_chunksize=2**20)
@@ -435,14 +436,14 @@ def _used(pieces):
 
 # %% ../nbs/foundations/interactions.ipynb #048df58e
 def _as_text(used, names, where):
-    "What numbers stand for, as strings; `ValueError` for a NUL character"
+    "What numbers stand for, as strings; `InputError` for a NUL character"
     used = pa.array(used)
     text = (used if names is None else names.take(used)).cast(pa.string())
     # as in `as_ids`, for text that Arrow holds
     has_nul = pa.compute.match_substring(text, '\0')
     if pa.compute.any(has_nul).as_py():
         found = f'{where}: {text.filter(has_nul)[0].as_py()!r}'
-        raise ValueError(f'{found} holds a NUL character; expected text')
+        raise InputError(f'{found} holds a NUL character; expected text')
     return text.to_numpy(zero_copy_only=False).astype(np.str_)
 
 # %% ../nbs/foundations/interactions.ipynb #45e9bdd5
@@ -465,7 +466,7 @@ def from_flat(cls:Interactions,
     times_A=None, # integer time of every action; without it the given order counts
     source:str='memory' # for error messages
 )->Interactions:
-    "Users in order of first appearance, their actions by time; `ValueError` for unequal lengths"
+    "Users in order of first appearance, their actions by time; `InputError` for unequal lengths"
     times_A = _check_flat(users_A, items_A, times_A, source)
     users = _as_column(users_A, f'{source}: users')
     item_ids,rows_A = encode_ids(items_A, f'{source}: items')
@@ -483,17 +484,17 @@ def from_flat(cls:Interactions,
 
 # %% ../nbs/foundations/interactions.ipynb #645086e1
 def _check_flat(users_A, items_A, times_A, source):
-    "Times as int64, or None; `ValueError` if the three do not go together"
-    if len(users_A)==0: raise ValueError(f'{source}: no actions; expected at least one')
+    "Times as int64, or None; `InputError` if the three do not go together"
+    if len(users_A)==0: raise InputError(f'{source}: no actions; expected at least one')
     counts = [f'{len(users_A):,} users', f'{len(items_A):,} items']
     if times_A is not None: counts.append(f'{len(times_A):,} times')
     if len({count.split()[0] for count in counts})>1:
         found = ', '.join(counts)
-        raise ValueError(f'{source}: {found}; expected one of each for every action')
+        raise InputError(f'{source}: {found}; expected one of each for every action')
     if times_A is None: return None
     times_A = np.asarray(times_A)
     if times_A.dtype.kind not in 'iu':
-        raise ValueError(f'{source}: times are {times_A.dtype}; expected integers')
+        raise InputError(f'{source}: times are {times_A.dtype}; expected integers')
     return times_A.astype(np.int64)
 
 # %% ../nbs/foundations/interactions.ipynb #9f226af6
@@ -554,7 +555,7 @@ def _read_text(path):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             users,items,lengths = zip(*pool.map(_split_lines, _blocks(path)))
         user_ids,user_U = encode_ids(pa.chunked_array(users), in_order=False)
-        if len(user_ids)<len(user_U): raise ValueError('a user twice')
+        if len(user_ids)<len(user_U): raise InputError('a user twice')
     # Arrow's errors are ValueErrors too, and so is an empty file: there is nothing to unpack
     except ValueError: return _read_text_by_line(path)
     # blocks have numbered their own items: encode_ids puts their numbers together
@@ -571,11 +572,11 @@ def _blocks(path, size=2**26):
 
 # %% ../nbs/foundations/interactions.ipynb #dc03ad81
 def _split_lines(block):
-    "First words, other words and number of other words of the lines; `ValueError` if any is odd"
+    "First words, other words and number of other words of the lines; `InputError` if any is odd"
     words = pa.compute.utf8_split_whitespace(pa.compute.utf8_trim_whitespace(_lines(block)))
     starts = words.offsets.to_numpy()
     counts = np.diff(starts)
-    if counts.min()<2: raise ValueError('a line without items')
+    if counts.min()<2: raise InputError('a line without items')
     # the first word of a line is the user, the others are items
     first = starts[:-1]
     is_item = np.ones(len(words.values), bool)
@@ -588,7 +589,7 @@ def _split_lines(block):
 # %% ../nbs/foundations/interactions.ipynb #e2856c9c
 def _lines(block):
     "The lines of a block as strings of Arrow, without a copy"
-    if b'\0' in block: raise ValueError('a NUL character')
+    if b'\0' in block: raise InputError('a NUL character')
     if block[-1:]!=b'\n': block += b'\n'
     # Arrow's strings are what we have: bytes, and where each string begins
     ends = np.flatnonzero(np.frombuffer(block, np.uint8)==ord('\n'))

@@ -16,13 +16,14 @@ import safetensors.numpy
 import torch
 from fastcore.basics import patch
 
+from .errors import InputError
 from .files import read_pickle, write_beside
 from .interactions import as_ids, check_unique, match_ids
 
 # %% ../nbs/foundations/items.ipynb #de364820
 @dataclass(frozen=True, eq=False)
 class ItemVectors:
-    "One vector per item, with its raw id; `ValueError` for duplicate ids, NaN or infinity"
+    "One vector per item, with its raw id; `InputError` for duplicate ids, NaN or infinity"
     item_ids:np.ndarray # (N,) raw item ids
     vectors_NE:np.ndarray # (N, E) float32
     source:str='memory' # for error messages
@@ -43,11 +44,11 @@ class ItemVectors:
 
 # %% ../nbs/foundations/items.ipynb #47cfa790
 def _check_vectors(ids, x_NE, source):
-    "`ValueError` if these are not vectors of these items"
+    "`InputError` if these are not vectors of these items"
     if x_NE.ndim!=2:
-        raise ValueError(f'{source}: vectors have shape {x_NE.shape}; expected items x width')
+        raise InputError(f'{source}: vectors have shape {x_NE.shape}; expected items x width')
     if len(ids)!=len(x_NE):
-        raise ValueError(f'{source}: {len(ids):,} item ids for {len(x_NE):,} vectors')
+        raise InputError(f'{source}: {len(ids):,} item ids for {len(x_NE):,} vectors')
     check_unique(ids, source)
     finite_NE = np.isfinite(x_NE)
     if finite_NE.all(): return
@@ -55,7 +56,7 @@ def _check_vectors(ids, x_NE, source):
     n,e = np.argwhere(~finite_NE)[0]
     found = f'item {str(ids[n])!r} (row {n}) has {x_NE[n,e]} in column {e}'
     n_bad = (~finite_NE).any(1).sum()
-    raise ValueError(f'{source}: {found}; expected finite numbers ({n_bad:,} such items)')
+    raise InputError(f'{source}: {found}; expected finite numbers ({n_bad:,} such items)')
 
 # %% ../nbs/foundations/items.ipynb #3f700b6b
 @patch
@@ -63,7 +64,7 @@ def rows_for(self:ItemVectors,
     item_ids, # the ids to look up
     source:str='the other table' # where they come from, for error messages
 )->np.ndarray: # (N, E) one row per id, in their order
-    "The vectors of `item_ids`; `ValueError` if either side has an id that the other lacks"
+    "The vectors of `item_ids`; `InputError` if either side has an id that the other lacks"
     return self.vectors_NE[match_ids(item_ids, self.item_ids, source, self.source)]
 
 # %% ../nbs/foundations/items.ipynb #8e9a6218
@@ -83,19 +84,19 @@ def read_item_vectors(
     id_column:str='item_id', # Parquet: the column of ids
     vector_column:str='embedding' # Parquet: the column of vectors
 )->ItemVectors:
-    "Item vectors from a file, whose name tells the format; `ValueError` names the file"
+    "Item vectors from a file, whose name tells the format; `InputError` names the file"
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path}: no such file; expected item vectors')
+    if not path.exists(): raise InputError(f'{path}: no such file; expected item vectors')
     if path.suffix not in _readers:
-        raise ValueError(f'{path}: unknown kind of file; expected one of {sorted(_readers)}')
+        raise InputError(f'{path}: unknown kind of file; expected one of {sorted(_readers)}')
     # only Parquet has columns
     columns = (id_column,vector_column) if path.suffix=='.parquet' else ()
     # five libraries, each with errors of its own
     try: ids,vectors_NE = _readers[path.suffix](path, *columns)
     except Exception as e:
-        raise ValueError(f'{path}: not readable as item vectors: {e}') from None
+        raise InputError(f'{path}: not readable as item vectors: {e}') from None
     if ids is None: ids = item_ids
-    if ids is None: raise ValueError(f'{path}: holds no item ids; give them as item_ids')
+    if ids is None: raise InputError(f'{path}: holds no item ids; give them as item_ids')
     return ItemVectors(ids, vectors_NE, str(path))
 
 # %% ../nbs/foundations/items.ipynb #478bdf2f
@@ -132,7 +133,7 @@ def encode_text(
     model:str|None=None, # name of a sentence-transformers model; None: TF-IDF and truncated SVD
     seed:int=0 # of the randomized SVD
 )->np.ndarray: # (N, E) float32
-    "Item vectors from item texts; `ValueError` if the texts cannot give that width"
+    "Item vectors from item texts; `InputError` if the texts cannot give that width"
     if model is not None:
         from sentence_transformers import SentenceTransformer
         found = SentenceTransformer(model).encode(list(texts), convert_to_numpy=True)
@@ -143,6 +144,6 @@ def encode_text(
     tfidf = TfidfVectorizer(sublinear_tf=True, token_pattern=r'(?u)\b\w+\b').fit_transform(texts)
     n_texts,n_words = tfidf.shape
     if width>min(n_texts, n_words):
-        raise ValueError(f'width {width} is more than {n_texts} texts '
+        raise InputError(f'width {width} is more than {n_texts} texts '
                          f'with {n_words} distinct words can give')
     return TruncatedSVD(width, random_state=seed).fit_transform(tfidf).astype(np.float32)

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
+
 # %% ../nbs/foundations/layers.ipynb #d0c1a1d8
 def causal_mask(
     T:int, # positions
@@ -262,10 +264,10 @@ def attend(
 class Dropout(nn.Module):
     "Dropout with one random byte per number on the CPU: `p` is rounded to a multiple of 1/256"
     def __init__(self,
-        p:float # probability of zero; `ValueError` if not at least 0 and less than 1
+        p:float # probability of zero; `InputError` if not at least 0 and less than 1
     ):
         super().__init__()
-        if not 0<=p<1: raise ValueError(f'dropout {p}; expected 0 or more and less than 1')
+        if not 0<=p<1: raise InputError(f'dropout {p}; expected 0 or more and less than 1')
         self.p = p
 
 # %% ../nbs/foundations/layers.ipynb #201d15ef

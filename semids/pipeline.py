@@ -7,8 +7,8 @@ __all__ = ['SEEN', 'STEPS', 'DataSettings', 'SASRecStep', 'RQVAEStep', 'TIGERSte
            'presets', 'read_settings', 'Data', 'Run', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion',
            'run_tiger', 'recommenders', 'ranked_table', 'count_invalid', 'run_evaluate', 'protocol', 'results_table',
            'plain_code', 'code_of', 'Step', 'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline',
-           'is_for_user', 'run_command', 'semids_pipeline', 'semids_demo', 'semids_sasrec', 'semids_rqvae',
-           'semids_semantic_ids', 'semids_conversion', 'semids_tiger', 'semids_evaluate']
+           'run_command', 'semids_pipeline', 'semids_demo', 'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids',
+           'semids_conversion', 'semids_tiger', 'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, ast, dis, functools, hashlib, inspect, json, os, shutil, sys, textwrap, time
@@ -25,6 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import semids
 from .conversion import make_sequences, read_sequences, write_sequences
+from .errors import InputError
 from .evaluation import Evaluation, Markov, Popularity, compare
 from .files import file_hash, read_json, write_beside, write_json
 from .interactions import Interactions, read_interactions
@@ -44,7 +45,7 @@ from .training import TrainingSettings, load_model, save_model
 # %% ../nbs/pipeline.ipynb #06a43fe3
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    "Where histories and item vectors come from; `ValueError` if the toy shop is mixed with files"
+    "Where histories and item vectors come from; `InputError` if the toy shop is mixed with files"
     interactions:str = option('toy', "file of histories in the data folder; 'toy': the toy shop")
     times:str = option('', 'file of times beside it; empty: none')
     vectors:str = option('toy', "file of item vectors in the data folder; 'toy': the toy shop")
@@ -54,9 +55,9 @@ class DataSettings(Settings):
         is_toy = self.interactions=='toy'
         if is_toy!=(self.vectors=='toy'):
             found = f'vectors is {self.vectors!r}, interactions is {self.interactions!r}'
-            raise ValueError(f"{found}; expected two files, or 'toy' twice")
+            raise InputError(f"{found}; expected two files, or 'toy' twice")
         if is_toy and (self.times or self.shuffle_ties):
-            raise ValueError("interactions is 'toy'; times and shuffle_ties need a file with times")
+            raise InputError("interactions is 'toy'; times and shuffle_ties need a file with times")
 
 # %% ../nbs/pipeline.ipynb #9495fe83
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class EvaluationSettings(Settings):
 # %% ../nbs/pipeline.ipynb #24b7490b
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    "All settings of a run; `ValueError` names the one that is wrong, and what was expected"
+    "All settings of a run; `InputError` names the one that is wrong, and what was expected"
     about:str = option('', 'what these settings are for, in a line')
     name:str = option('run', 'of the run: the folder in which its files are')
     seed:int = option(0, 'of everything that is drawn at random', low=0)
@@ -101,13 +102,13 @@ class RunSettings(Settings):
 
     def check(self):
         if self.name in ('','.','..') or Path(self.name).name!=self.name:
-            raise ValueError(f'name is {self.name!r}; expected a plain folder name')
+            raise InputError(f'name is {self.name!r}; expected a plain folder name')
         raw = self.rqvae.model.alpha and self.rqvae.model.alignment=='raw'
         C = self.rqvae.model.C
         d = self.sasrec.model.d
         if raw and C!=d:
             found = f"rqvae.model.alignment is 'raw', and the latent space has C={C}"
-            raise ValueError(f'{found}, the embeddings D={d}; expected equal widths')
+            raise InputError(f'{found}, the embeddings D={d}; expected equal widths')
 
 # %% ../nbs/pipeline.ipynb #7444a3f1
 _PRESETS = Path(semids.__file__).parent/'configs'
@@ -125,12 +126,12 @@ def read_settings(
     params, # a JSON file, or the name of a preset
     changes=() # what to set otherwise, such as ['tiger.training.steps=2000']
 )->RunSettings:
-    "Settings of a run; `ValueError` names the setting that is wrong, and what was expected"
+    "Settings of a run; `InputError` names the setting that is wrong, and what was expected"
     path = _PRESETS/f'{params}.json'
     if not path.is_file(): path = Path(params)
     if not path.is_file():
         known = ', '.join(presets())
-        raise ValueError(f'{params}: no such file, and not one of the presets {known}')
+        raise InputError(f'{params}: no such file, and not one of the presets {known}')
     settings = RunSettings().update(read_json(path), str(path))
     return settings.with_option(*changes) if changes else settings
 
@@ -145,7 +146,7 @@ class Data:
 
 # %% ../nbs/pipeline.ipynb #64780ac9
 class Run:
-    "One run: its settings, its data, its folders; `ValueError` for an unknown device"
+    "One run: its settings, its data, its folders; `InputError` for an unknown device"
     def __init__(self,
         settings:RunSettings, # from `read_settings`
         data='data', # folder of the data files
@@ -153,7 +154,7 @@ class Run:
         device:str='auto' # 'auto': a GPU if there is one; 'cpu'
     ):
         if device not in ('auto','cpu'):
-            raise ValueError(f"device {device!r} is not one of 'auto', 'cpu'")
+            raise InputError(f"device {device!r} is not one of 'auto', 'cpu'")
         self.settings = settings
         self.data = Path(data)
         self.cpu = device=='cpu'
@@ -166,19 +167,19 @@ class Run:
 # %% ../nbs/pipeline.ipynb #630c3e50
 @patch
 def files(self:Run)->dict: # name in the settings: path
-    "The data files of this run; `ValueError` if one is not there"
+    "The data files of this run; `InputError` if one is not there"
     data = self.settings.data
     named = [name for name in (data.interactions,data.times,data.vectors) if name not in ('','toy')]
     for name in named:
         if not (self.data/name).exists():
-            raise ValueError(f'{self.data/name}: no such file; '
+            raise InputError(f'{self.data/name}: no such file; '
                              'the setting data names it, and --data names its folder')
     return {name:self.data/name for name in named}
 
 # %% ../nbs/pipeline.ipynb #b5bba3ce
 @patch
 def load(self:Run)->Data:
-    "The data, read once; `ValueError` if histories or vectors lack an item of the other"
+    "The data, read once; `InputError` if histories or vectors lack an item of the other"
     if self._loaded is not None: return self._loaded
     data = self.settings.data
     shop = None
@@ -202,11 +203,11 @@ def load(self:Run)->Data:
 def need(self:Run,
     *names:str # files in the folder of this run
 )->list: # their paths
-    "Paths of what earlier steps wrote; `ValueError` names the step to run first"
+    "Paths of what earlier steps wrote; `InputError` names the step to run first"
     for name in names:
         if not (self.folder/name).exists():
             step = _writer_of(name)
-            raise ValueError(f'{self.folder/name}: no such file; '
+            raise InputError(f'{self.folder/name}: no such file; '
                              f'step {step!r} writes it (semids_{step})')
     return [self.folder/name for name in names]
 
@@ -319,11 +320,11 @@ def _load_sasrec(
     run:Run,
     split:Split # whose item rows it will be asked about
 ): # a recommender
-    "SASRec as step 1 left it; `ValueError` if its item rows are not those of the split"
+    "SASRec as step 1 left it; `InputError` if its item rows are not those of the split"
     folder,path = run.need('sasrec', 'sasrec_embeddings.safetensors')
     # the embeddings keep the raw ids of the model's rows
     if not np.array_equal(read_item_vectors(path).item_ids, split.item_ids):
-        raise ValueError(f'{path}: other items, or another order, than {split.source}')
+        raise InputError(f'{path}: other items, or another order, than {split.source}')
     model,_ = load_model(SASRec, folder)
     return model.to(PartialState(cpu=run.cpu).device).recommend
 
@@ -332,12 +333,12 @@ def _load_tiger(
     run:Run,
     split:Split # whose item rows it will be asked about
 ): # a recommender
-    "TIGER as step 5 left it; `ValueError` if it has learnt from other histories than the split's"
+    "TIGER as step 5 left it; `InputError` if it has learnt from other histories than the split's"
     folder,path,ids_path = run.need('tiger', 'sequences.safetensors', 'semantic_ids.json')
     learnt = read_sequences(path).split
     same = np.array_equal(learnt.item_ids, split.item_ids)
     same = same and torch.equal(learnt.test.items_A, split.test.items_A)
-    if not same: raise ValueError(f'{path}: other histories than {split.source}')
+    if not same: raise InputError(f'{path}: other histories than {split.source}')
     model,_ = load_model(TIGER, folder)
     codes_NM = read_ids(ids_path, model.K).rows_for(split.item_ids, split.source)
     model = model.to(PartialState(cpu=run.cpu).device)
@@ -702,7 +703,7 @@ def run_step(
     run:Run,
     step:str # a key of STEPS
 )->bool: # False: nothing had changed
-    "Run a step, unless that would change nothing; `ValueError` if an earlier one must run first"
+    "Run a step, unless that would change nothing; `InputError` if an earlier one must run first"
     # the first to ask for the state decides on the device
     PartialState(cpu=run.cpu)
     names = _read_by(run, step)
@@ -710,7 +711,7 @@ def run_step(
     run.need(*names)
     for source in dict.fromkeys(_writer_of(name) for name in names):
         reason = outdated(run, source)
-        if reason: raise ValueError(f'{run.folder}: {reason}')
+        if reason: raise InputError(f'{run.folder}: {reason}')
     now = ingredients(run, step)
     if _is_done(run, step, now): return False
     _begin(run, step)
@@ -781,18 +782,6 @@ def _make_parser(
     add('--seed', type=int, help='instead of the one in the settings')
     return parser
 
-# %% ../nbs/pipeline.ipynb #9c0b9fd6
-def is_for_user(
-    error:ValueError
-)->bool:
-    "Was it raised by a `raise` in this package?"
-    frames = error.__traceback__
-    while frames.tb_next: frames = frames.tb_next
-    code = frames.tb_frame.f_code
-    module = frames.tb_frame.f_globals.get('__name__', '')
-    by_raise = dis.opname[code.co_code[frames.tb_lasti]]=='RAISE_VARARGS'
-    return by_raise and module.startswith('semids.')
-
 # %% ../nbs/pipeline.ipynb #cb5d595b
 def run_command(
     what:str, # the command does
@@ -805,9 +794,8 @@ def run_command(
     try:
         if params is None and args.presets: _print_presets()
         else: _run_arguments(args, steps, params)
-    except ValueError as e:
-        if not is_for_user(e): raise
-        print(f"error: {' '.join(str(e).split())}", file=sys.stderr)
+    except InputError as e:
+        print(f'error: {e}', file=sys.stderr)
         return 2
     return 0
 
@@ -825,7 +813,7 @@ def _run_arguments(
     "Run steps as the arguments say, and print the results"
     params = params or args.params
     if params is None:
-        raise ValueError(f"--params is missing; expected a file or one of {', '.join(presets())}")
+        raise InputError(f"--params is missing; expected a file or one of {', '.join(presets())}")
     settings = read_settings(params, args.set)
     given = {name:getattr(args, name) for name in ('name','seed')}
     given = {name:value for name,value in given.items() if value is not None}

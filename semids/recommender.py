@@ -14,6 +14,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .files import file_hash
 from .interactions import as_ids, check_unique
 from .items import read_item_vectors
@@ -24,7 +25,7 @@ from .training import load_model
 
 # %% ../nbs/recommender.ipynb #r0new005
 class Recommender:
-    "Any recommender with the raw ids of its items; `ValueError` if an id occurs twice"
+    "Any recommender with the raw ids of its items; `InputError` if an id occurs twice"
     def __init__(self,
         ranker, # function of item rows, such as `TIGERRecommender` or `SASRec.recommend`
         item_ids # (N,) raw item ids, in the order of the rows
@@ -43,15 +44,15 @@ def rows(self:Recommender,
     items, # raw item ids
     what:str # where they come from, for the error message
 )->list: # their rows
-    "Rows of raw item ids; `ValueError` for an unknown one names the nearest one that exists"
-    if isinstance(items, str): raise ValueError(f'{what}: {items!r} is one id; expected a list')
+    "Rows of raw item ids; `InputError` for an unknown one names the nearest one that exists"
+    if isinstance(items, str): raise InputError(f'{what}: {items!r} is one id; expected a list')
     found = [self.row.get(str(item), -1) for item in items]
     if -1 in found:
         item = str(items[found.index(-1)])
         near = difflib.get_close_matches(item, self.item_ids, 1)
         hint = f'; the nearest id is {near[0]!r}' if near else ''
         unknown = f'item {item!r} is not in the catalogue of {len(self):,} items'
-        raise ValueError(f'{what}: {unknown}{hint}')
+        raise InputError(f'{what}: {unknown}{hint}')
     return found
 
 # %% ../nbs/recommender.ipynb #r0new054
@@ -59,11 +60,11 @@ def rows(self:Recommender,
 def history_rows(self:Recommender,
     histories # lists of raw item ids
 )->list: # lists of rows
-    "Rows of every history; `ValueError` names an empty one, and an unknown id"
+    "Rows of every history; `InputError` names an empty one, and an unknown id"
     rows = []
     for n,history in enumerate(histories, 1):
         what = 'history' if len(histories)==1 else f'history {n} of {len(histories):,}'
-        if not len(history): raise ValueError(f'{what}: it is empty; expected at least one item')
+        if not len(history): raise InputError(f'{what}: it is empty; expected at least one item')
         rows.append(self.rows(history, what))
     return rows
 
@@ -89,7 +90,7 @@ def named(self:Recommender,
 def allowed_mask(self:Recommender,
     allowed # raw item ids, or None: all
 )->Tensor|None: # (N,) True for items that may be recommended
-    "Which items may be recommended; `ValueError` for unknown ids"
+    "Which items may be recommended; `InputError` for unknown ids"
     if allowed is None: return None
     allowed_N = torch.zeros(len(self), dtype=torch.bool)
     allowed_N[self.rows(allowed, 'allowed')] = True
@@ -134,8 +135,8 @@ def recommend_many(self:Recommender,
     allowed=None, # only these raw item ids may come out; None: all
     batch_size:int=256 # histories that the model reads together
 )->list: # for each history a list of (raw item id, score), best first
-    "The `k` best next items of many histories; `ValueError` for empty ones and unknown ids"
-    if k<1: raise ValueError(f'k={k} items are wanted; expected at least 1')
+    "The `k` best next items of many histories; `InputError` for empty ones and unknown ids"
+    if k<1: raise InputError(f'k={k} items are wanted; expected at least 1')
     rows = self.history_rows(list(histories))
     allowed_N = self.allowed_mask(allowed)
     found = []
@@ -154,7 +155,7 @@ def recommend(self:Recommender,
     mask_seen:bool=True, # leave out the items of the history?
     allowed=None # only these raw item ids may come out; None: all
 )->list: # (raw item id, score), best first
-    "The `k` best next items; `ValueError` for an empty history and unknown ids"
+    "The `k` best next items; `InputError` for an empty history and unknown ids"
     return self.recommend_many([history], k, mask_seen, allowed)[0]
 
 # %% ../nbs/recommender.ipynb #r0new013
@@ -162,14 +163,14 @@ def load_tiger(
     folder, # `checkpoints/<name>` of a run
     beams:int=50 # W: more is nearer to exact, and slower
 )->tuple: # `TIGERRecommender`; raw item ids in the order of its rows
-    "TIGER and the catalogue it writes; `ValueError` if they do not belong together"
+    "TIGER and the catalogue it writes; `InputError` if they do not belong together"
     model,extra = load_model(TIGER, Path(folder)/'tiger')
     ids_path = Path(folder)/'semantic_ids.json'
     if not ids_path.exists():
-        raise ValueError(f'{ids_path}: no such file; '
+        raise InputError(f'{ids_path}: no such file; '
                          'expected the semantic IDs that the model was trained on')
     if extra.get('ids')!=file_hash(ids_path):
-        raise ValueError(f"{Path(folder)/'tiger'}: this model was trained on other semantic IDs "
+        raise InputError(f"{Path(folder)/'tiger'}: this model was trained on other semantic IDs "
                          f'than {ids_path}')
     ids = read_ids(ids_path, model.K)
     return TIGERRecommender(model, ids.codes_NM, beams), ids.item_ids
@@ -178,7 +179,7 @@ def load_tiger(
 def load_sasrec(
     folder # `checkpoints/<name>` of a run
 )->tuple: # `SASRec.recommend`; raw item ids in the order of its rows
-    "SASRec and the items it ranks; `ValueError` if they do not belong together"
+    "SASRec and the items it ranks; `InputError` if they do not belong together"
     model,_ = load_model(SASRec, Path(folder)/'sasrec')
     path = Path(folder)/'sasrec_embeddings.safetensors'
     vectors = read_item_vectors(path)
@@ -187,7 +188,7 @@ def load_sasrec(
     trained_N = h_ND.any(1)
     items_ND = model.items.weight.detach()
     if h_ND.shape!=items_ND.shape or not torch.equal(h_ND[trained_N], items_ND[trained_N]):
-        raise ValueError(f'{path}: these are not the embeddings of {Path(folder)/"sasrec"}')
+        raise InputError(f'{path}: these are not the embeddings of {Path(folder)/"sasrec"}')
     return model.recommend, vectors.item_ids
 
 # %% ../nbs/recommender.ipynb #r0new015
@@ -197,7 +198,7 @@ def load(cls:Recommender,
     model:str='tiger', # or 'sasrec'
     beams:int=50 # W, of TIGER: more is nearer to exact, and slower
 )->Recommender:
-    "Open what the pipeline left; `ValueError` if a file is missing or belongs to another model"
+    "Open what the pipeline left; `InputError` if a file is missing or belongs to another model"
     if model=='tiger': return cls(*load_tiger(folder, beams))
     if model=='sasrec': return cls(*load_sasrec(folder))
-    raise ValueError(f"model {model!r} is not one of 'tiger', 'sasrec'")
+    raise InputError(f"model {model!r} is not one of 'tiger', 'sasrec'")

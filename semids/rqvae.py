@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .settings import Settings, option
 from .training import Batches, TrainingSettings, fit
 
@@ -41,11 +42,11 @@ def rq_kmeans(
     K:int=256, # codewords per level
     seed:int=0 # of what is drawn at random
 )->Tensor: # (M, K, E) codebooks
-    "Codebooks by k-means, level by level; `ValueError` if there are fewer vectors than codewords"
+    "Codebooks by k-means, level by level; `InputError` if there are fewer vectors than codewords"
     # here and not above: it takes a second to import
     from sklearn.cluster import KMeans
     if len(x_NE)<K:
-        raise ValueError(f'{len(x_NE)} items cannot fill a codebook of K={K} codewords')
+        raise InputError(f'{len(x_NE)} items cannot fill a codebook of K={K} codewords')
     codebooks = []
     residual_NE = x_NE
     for m in range(M):
@@ -87,7 +88,7 @@ def mlp(
 
 # %% ../nbs/01_rqvae.ipynb #c0new021
 class RQVAE(nn.Module):
-    "Autoencoder with a residual quantizer; `ValueError` if `alignment` is 'raw' and C is not D"
+    "Autoencoder with a residual quantizer; `InputError` if `alignment` is 'raw' and C is not D"
     def __init__(self,
         E:int, # width of the content vectors
         D:int=0, # width of the collaborative embeddings; needed if alpha is not 0
@@ -112,9 +113,9 @@ def check_widths(
     settings:RQVAESettings, # of the model
     D:int # width of the collaborative embeddings
 ):
-    "`ValueError` if the raw form would compare vectors of different widths"
+    "`InputError` if the raw form would compare vectors of different widths"
     if not settings.alpha or settings.alignment!='raw' or settings.C==D: return
-    raise ValueError("alignment 'raw' compares vectors of equal width; "
+    raise InputError("alignment 'raw' compares vectors of equal width; "
                      f'the latent space has C={settings.C}, the embeddings D={D}')
 
 # %% ../nbs/01_rqvae.ipynb #c0new025
@@ -155,10 +156,10 @@ def collaborative_loss(
     h_BC:Tensor, # collaborative embeddings of the same items; zeros: none, and takes no part
     temperature:float|None=None # None: raw dot products (LETTER); a number: cosines divided by it
 )->Tensor:
-    "How hard each vector finds the embedding of its own item; `ValueError` for unequal widths"
+    "How hard each vector finds the embedding of its own item; `InputError` for unequal widths"
     if z_BC.shape!=h_BC.shape:
         found = f'latent width {z_BC.shape[1]} and embedding width {h_BC.shape[1]}'
-        raise ValueError(f'{found} differ; the raw form needs equal widths')
+        raise InputError(f'{found} differ; the raw form needs equal widths')
     known_B = (h_BC!=0).any(1)
     z_BC = z_BC[known_B]
     h_BC = h_BC[known_B]
@@ -306,9 +307,9 @@ def train_rqvae(
     cpu:bool=False, # stay on the CPU even if there is a GPU?
     seed:int=0 # of everything random
 )->tuple: # the model with the weights that keep most information; what `fit` found
-    "Step 2 of the pipeline; `ValueError` if alpha is not 0 and there are no embeddings"
+    "Step 2 of the pipeline; `InputError` if alpha is not 0 and there are no embeddings"
     if settings.alpha and h_ND is None:
-        raise ValueError(f'alpha={settings.alpha} asks for the collaborative loss; '
+        raise InputError(f'alpha={settings.alpha} asks for the collaborative loss; '
                          'it needs the embeddings of step 1')
     items = [x_NE,h_ND] if settings.alpha else [x_NE]
     torch.manual_seed(seed)

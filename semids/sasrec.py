@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .evaluation import evaluate, rank
 from .files import write_beside
 from .items import ItemVectors
@@ -56,14 +57,14 @@ def bce_loss(
 # %% ../nbs/00_sasrec.ipynb #2b914b4c
 def draw_unseen(
     sequence_BT:Tensor, # item rows, -1 where there is none
-    n_items:int # N; `ValueError` if a sequence has all of them
+    n_items:int # N; `InputError` if a sequence has all of them
 )->Tensor: # (B, T) uniform among the items that are not in the row's sequence
     "One random item per position that is not in its sequence"
     # only a sequence as long as the catalogue can have all items
     if n_items<=sequence_BT.shape[1]:
         distinct = [len(set(row)-{-1}) for row in sequence_BT.tolist()]
         if max(distinct)==n_items:
-            raise ValueError(f'a user has all {n_items} items; there is none left to draw')
+            raise InputError(f'a user has all {n_items} items; there is none left to draw')
     drawn_BT = torch.randint(n_items, sequence_BT.shape, device=sequence_BT.device)
     while True:
         seen_BT = (drawn_BT[:,:,None]==sequence_BT[:,None]).any(-1)
@@ -87,7 +88,7 @@ class SASRecSettings(Settings):
 
     def check(self):
         if self.d%self.heads:
-            raise ValueError(f'd={self.d} does not divide into heads={self.heads}')
+            raise InputError(f'd={self.d} does not divide into heads={self.heads}')
 
 # %% ../nbs/00_sasrec.ipynb #690d92c7
 class SASRec(nn.Module):

@@ -15,6 +15,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .files import read_json, write_json
 from .interactions import as_ids, check_unique, encode_ids, match_ids
 from .items import ItemVectors
@@ -27,7 +28,7 @@ _LETTERS = 'abcdefghijklmnopqrstuvwxyz'
 
 @dataclass(frozen=True, eq=False)
 class SemanticIDs:
-    "One tuple of codes per item; `ValueError` if a code is out of range or codes name two items"
+    "One tuple of codes per item; `InputError` if a code is out of range or codes name two items"
     item_ids:np.ndarray # (N,) raw item ids
     codes_NM:Tensor # (N, M) codes, 0 to K-1
     K:int # codewords per level
@@ -70,31 +71,31 @@ def _repr_html_(self:SemanticIDs):
 # %% ../nbs/02_semantic_ids.ipynb #fda1c219
 @patch
 def check_shape(self:SemanticIDs):
-    "`ValueError` if there is not one row of codes for each item"
+    "`InputError` if there is not one row of codes for each item"
     shape = tuple(self.codes_NM.shape)
     if len(shape)!=2 or shape[0]!=len(self.item_ids):
-        raise ValueError(f'{self.source}: codes have shape {shape}; '
+        raise InputError(f'{self.source}: codes have shape {shape}; '
                          f'expected one row for each of {len(self.item_ids)} items')
 
 @patch
 def check_range(self:SemanticIDs):
-    "`ValueError` names the first item with a code that does not exist"
+    "`InputError` names the first item with a code that does not exist"
     bad = ((self.codes_NM<0)|(self.codes_NM>=self.K)).nonzero()
     if not len(bad): return
     n,m = bad[0].tolist()
     found = f'item {str(self.item_ids[n])!r} has code {self.codes_NM[n,m]} at level {_LETTERS[m]}'
-    raise ValueError(f'{self.source}: {found}; '
+    raise InputError(f'{self.source}: {found}; '
                      f'with K={self.K} codewords a code is 0 to {self.K-1}')
 
 @patch
 def check_collisions(self:SemanticIDs):
-    "`ValueError` names items that share their codes"
+    "`InputError` names items that share their codes"
     group_N,size_N = group_sizes(self.codes_NM)
     collides_N = size_N>1
     if not collides_N.any(): return
     first = group_N[collides_N][0]
     same = self.item_ids[(group_N==first).numpy()].tolist()
-    raise ValueError(f'{self.source}: {int(collides_N.sum()):,} items share their codes with '
+    raise InputError(f'{self.source}: {int(collides_N.sum()):,} items share their codes with '
                      f'another, such as {same[:3]}; `add_collision_code` tells them apart')
 
 # %% ../nbs/02_semantic_ids.ipynb #36a478c2
@@ -111,7 +112,7 @@ def rows_for(self:SemanticIDs,
     item_ids, # raw ids, in any order
     source:str='the other table' # where they come from, for error messages
 )->Tensor: # (N, M) codes, one row per id, in their order
-    "The codes of `item_ids`; `ValueError` if either side has an id that the other lacks"
+    "The codes of `item_ids`; `InputError` if either side has an id that the other lacks"
     return self.codes_NM[match_ids(item_ids, self.item_ids, source, self.source)]
 
 # %% ../nbs/02_semantic_ids.ipynb #693825bd
@@ -128,12 +129,12 @@ def read_ids(
     path, # JSON file
     K:int|None=None # codewords per level; None: one more than the largest code
 )->SemanticIDs:
-    "Semantic IDs from JSON; `ValueError` names the item whose ID is not well-formed"
+    "Semantic IDs from JSON; `InputError` names the item whose ID is not well-formed"
     pairs = read_json(path, pairs=True)
     # with `pairs`, an object is a list of tuples
     is_object = isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs)
     if not is_object or not pairs:
-        raise ValueError(f'{path}: expected one object `{{"item": ["<a_0>", ...]}}` '
+        raise InputError(f'{path}: expected one object `{{"item": ["<a_0>", ...]}}` '
                          'with at least one item')
     M = _levels_of(path, *pairs[0])
     items = [item for item,_ in pairs]
@@ -146,14 +147,14 @@ def _levels_of(path, item, words):
     "The number of code words of the first item: all others must have as many"
     M = len(words) if isinstance(words, list) else 0
     if not 0<M<=len(_LETTERS):
-        raise ValueError(f'{path}: item {item!r} has {words!r}; '
+        raise InputError(f'{path}: item {item!r} has {words!r}; '
                          f'expected a list of 1 to {len(_LETTERS)} code words')
     return M
 
 def _codes_of(path, item, words, M):
     "The codes that are spelt in `words`"
     if not isinstance(words, list) or len(words)!=M:
-        raise ValueError(f'{path}: item {item!r} has {words!r}; '
+        raise InputError(f'{path}: item {item!r} has {words!r}; '
                          f'expected {M} code words as the first item has')
     codes = []
     for m,word in enumerate(words):
@@ -161,7 +162,7 @@ def _codes_of(path, item, words, M):
         pattern = rf'<{_LETTERS[m]}_(0|[1-9][0-9]{{0,8}})>'
         found = re.fullmatch(pattern, word) if isinstance(word, str) else None
         if found is None:
-            raise ValueError(f'{path}: item {item!r} has {word!r} at place {m+1}; '
+            raise InputError(f'{path}: item {item!r} has {word!r} at place {m+1}; '
                              f'expected a code word such as <{_LETTERS[m]}_42>')
         codes.append(int(found[1]))
     return codes
@@ -171,11 +172,11 @@ def add_collision_code(
     codes_NM:Tensor, # codes of all items, in the order of their raw ids
     K:int # codewords per level
 )->Tensor: # (N, M+1)
-    "Number items with the same codes: 0, 1, 2, ...; `ValueError` if more than K items share them"
+    "Number items with the same codes: 0, 1, 2, ...; `InputError` if more than K items share them"
     group_N,size_N = group_sizes(codes_NM)
     if size_N.max()>K:
         n = size_N.argmax()
-        raise ValueError(f'{int(size_N[n])} items share the codes {codes_NM[n].tolist()}; '
+        raise InputError(f'{int(size_N[n])} items share the codes {codes_NM[n].tolist()}; '
                          f'a collision code with K={K} can tell at most {K} apart: '
                          'take more levels or a larger K')
     # stable: inside a group the order of the raw ids stays
@@ -192,7 +193,7 @@ def reassign_last_code(
     residual_NC:Tensor, # what the levels before the last left over
     codebook_KC:Tensor # codewords of the last level
 )->Tensor: # (N, M)
-    "Other last codes for items that collide; `ValueError` if more than K share the codes before"
+    "Other last codes for items that collide; `InputError` if more than K share the codes before"
     codes_NM = codes_NM.clone()
     _,size_N = group_sizes(codes_NM)
     group_N,_ = group_sizes(codes_NM[:,:-1])
@@ -216,9 +217,9 @@ def nearest_distinct(
 
 # %% ../nbs/02_semantic_ids.ipynb #658bd373
 def _check_room(codes_NM, K):
-    "`ValueError` if there are more items than last codewords"
+    "`InputError` if there are more items than last codewords"
     if len(codes_NM)<=K: return
-    raise ValueError(f'{len(codes_NM)} items share the codes {codes_NM[0,:-1].tolist()}; '
+    raise InputError(f'{len(codes_NM)} items share the codes {codes_NM[0,:-1].tolist()}; '
                      f'K={K} last codewords cannot tell them apart: '
                      'take more levels or a larger K')
 

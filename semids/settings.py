@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from fastcore.basics import patch
 
+from .errors import InputError
+
 # %% ../nbs/foundations/settings.ipynb #a88ac0a4
 def option(
     default, # the value when nobody says anything else
@@ -51,28 +53,28 @@ def _has_type(value, kind):
     return isinstance(value, kind)
 
 def _check_option(option, value):
-    "`ValueError` if a value has the wrong type, or is not allowed"
+    "`InputError` if a value has the wrong type, or is not allowed"
     words = 'tuple of integers' if option.type is tuple else option.type.__name__
     if not _has_type(value, option.type):
-        raise ValueError(f'{option.name} is {value!r}; expected {words}')
+        raise InputError(f'{option.name} is {value!r}; expected {words}')
     limits = option.metadata.get('limits', {})
     for name,limit in limits.items():
         # of a tuple every entry must obey
         values = value if option.type is tuple else [value]
         if not all(_LIMITS[name](v, limit) for v in values):
-            raise ValueError(f'{option.name} is {value!r}; expected {_allowed(limits)}')
+            raise InputError(f'{option.name} is {value!r}; expected {_allowed(limits)}')
 
 # %% ../nbs/foundations/settings.ipynb #e5fee435
 @dataclass(frozen=True)
 class Settings:
-    "Options with checked values; `ValueError` names an option that is wrong, and what was expected"
+    "Options with checked values; `InputError` names an option that is wrong, and what was expected"
 
     def __post_init__(self):
         for option in dataclasses.fields(self): _check_option(option, getattr(self, option.name))
         self.check()
 
     def check(self):
-        "Conditions between options: a class that has some raises `ValueError` here"
+        "Conditions between options: a class that has some raises `InputError` here"
 
 # %% ../nbs/foundations/settings.ipynb #24bbd600
 @patch
@@ -80,7 +82,7 @@ def update(self:Settings,
     changes:dict, # names and new values; for a group of options a dict of its own
     source:str='settings' # where the changes come from, for error messages
 )->Settings: # new settings of the same class
-    "Settings with some values changed; `ValueError` names the setting and what was expected"
+    "Settings with some values changed; `InputError` names the setting and what was expected"
     return _updated(self, changes, source, '')
 
 # %% ../nbs/foundations/settings.ipynb #59a7b9fa
@@ -88,7 +90,7 @@ def _updated(settings, changes, source, path):
     "`update` for the group of options that stands at `path`"
     if not isinstance(changes, dict):
         name = repr(path.rstrip('.')) if path else 'the whole'
-        raise ValueError(f'{source}: {name} is {changes!r}; '
+        raise InputError(f'{source}: {name} is {changes!r}; '
                          f'expected an object with {_names(settings)}')
     new = {}
     for name,value in changes.items():
@@ -97,17 +99,17 @@ def _updated(settings, changes, source, path):
         if isinstance(old, Settings): value = _updated(old, value, source, f'{path}{name}.')
         new[name] = tuple(value) if isinstance(value, list) else value
     try: return replace(settings, **new)
-    except ValueError as e: raise ValueError(f'{source}: setting {path}{e}') from None
+    except ValueError as e: raise InputError(f'{source}: setting {path}{e}') from None
 
 def _names(settings): return ', '.join(option.name for option in dataclasses.fields(settings))
 
 def _check_name(settings, name, source, path):
-    "`ValueError` for an unknown option names the nearest one"
+    "`InputError` for an unknown option names the nearest one"
     known = [option.name for option in dataclasses.fields(settings)]
     if name in known: return
     near = difflib.get_close_matches(name, known, 1)
     hint = f'did you mean {path+near[0]!r}?' if near else f'expected one of {_names(settings)}'
-    raise ValueError(f'{source}: unknown setting {path+name!r}; {hint}')
+    raise InputError(f'{source}: unknown setting {path+name!r}; {hint}')
 
 # %% ../nbs/foundations/settings.ipynb #5b717bbe
 @patch
@@ -145,7 +147,7 @@ def with_option(self:Settings,
     for assignment in assignments:
         path,equals,text = assignment.partition('=')
         if not equals:
-            raise ValueError(f'--set {assignment}: expected NAME=VALUE, such as model.heads=8')
+            raise InputError(f'--set {assignment}: expected NAME=VALUE, such as model.heads=8')
         # JSON writes 0.3 where people write .3
         number = f'0{text}' if text.startswith('.') else text
         try: value = json.loads(number)

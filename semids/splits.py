@@ -14,6 +14,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .interactions import Interactions
 
 # %% ../nbs/foundations/splits.ipynb #53bdf749
@@ -119,13 +120,13 @@ def split_histories(
 def leave_one_out(
     ixs:Interactions # at least three actions a user
 )->Split:
-    "The split of some interactions; `ValueError` names a user with fewer than three actions"
+    "The split of some interactions; `InputError` names a user with fewer than three actions"
     short_U = np.flatnonzero(ixs.lengths_U<3)
     if len(short_U):
         u = short_U[0]
         who = f'user {str(ixs.user_ids[u])!r} (number {u+1} in the file)'
         mend = f'({len(short_U):,} such users; `ixs.with_at_least(3)` drops them)'
-        raise ValueError(f'{ixs.source}: {who} has {ixs.lengths_U[u]} actions; '
+        raise InputError(f'{ixs.source}: {who} has {ixs.lengths_U[u]} actions; '
                          f'leave-one-out needs 3 {mend}')
     return split_histories(ixs.item_ids, ixs.items_A, ixs.offsets, ixs.source)
 

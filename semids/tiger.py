@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .beam_search import Constraints, DenseTrie, beam_search
 from .conversion import Sequences, codes_of
+from .errors import InputError
 from .evaluation import evaluate
 from .layers import (
     Block, Dropout, RelativePositionBias, block_causal_mask, causal_mask, padding_mask)
@@ -141,7 +142,7 @@ def forward(self:TIGER,
     history_BTM:Tensor, # codes of the history, -1 where there is none
     target_BTM:Tensor # codes of what came next (T=1), or after each item, -1 where nothing did
 )->tuple: # loss, loss of each level, number of targets
-    "Mean cross-entropy of the codes of the next item; `ValueError` if targets have another shape"
+    "Mean cross-entropy of the codes of the next item; `InputError` if targets have another shape"
     self.check_targets(target_BTM)
     keys_values,hidden = self.encode(history_BTM)
     # what is written after an item may look at this item and at those before it
@@ -172,14 +173,14 @@ def losses(self:TIGER,
 def check_targets(self:TIGER,
     target_BTM:Tensor # as `forward` gets it
 ):
-    "`ValueError` if targets are not (B, T, M), or if there are more than the encoder allows"
+    "`InputError` if targets are not (B, T, M), or if there are more than the encoder allows"
     if target_BTM.ndim!=3:
         shape = tuple(target_BTM.shape)
-        raise ValueError(f'targets have shape {shape}; '
+        raise InputError(f'targets have shape {shape}; '
                          'expected (B, T, M), with T=1 for one target a history')
     T = target_BTM.shape[1]
     if T>1 and not self.settings.causal:
-        raise ValueError(f'{T} targets a history: the encoder has shown every item those that '
+        raise InputError(f'{T} targets a history: the encoder has shown every item those that '
                          'come after it; build the model with causal=True')
 
 # %% ../nbs/05_tiger.ipynb #5adea6bd
@@ -205,7 +206,7 @@ class TIGERRecommender:
     "A trained TIGER and the catalogue it spells, as a recommender"
     def __init__(self,
         model:TIGER, # trained
-        codes_NM:Tensor, # codes of every item row; `ValueError` if the model cannot write them
+        codes_NM:Tensor, # codes of every item row; `InputError` if the model cannot write them
         beams:int=50 # W: more is nearer to exact, and slower
     ):
         check_codes(model, codes_NM)
@@ -219,14 +220,14 @@ def check_codes(
     model:TIGER, # that will write them
     codes_NM:Tensor # codes of every item row
 ):
-    "`ValueError` if items have another number of levels than the model, or unknown codes"
+    "`InputError` if items have another number of levels than the model, or unknown codes"
     M = codes_NM.shape[1]
     if M!=model.M:
-        raise ValueError(f'the model writes IDs of {model.M} levels; the items have {M}')
+        raise InputError(f'the model writes IDs of {model.M} levels; the items have {M}')
     bad = ((codes_NM<0)|(codes_NM>=model.K)).nonzero()
     if len(bad):
         n,m = bad[0].tolist()
-        raise ValueError(f'item row {n} has code {codes_NM[n,m]} at level {m}; '
+        raise InputError(f'item row {n} has code {codes_NM[n,m]} at level {m}; '
                          f'with {model.K} codewords expected 0 to {model.K-1}')
 
 # %% ../nbs/05_tiger.ipynb #615c9f38

@@ -13,6 +13,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .errors import InputError
 from .interactions import Interactions, match_ids
 from .items import ItemVectors, encode_text
 from .splits import Examples
@@ -174,7 +175,7 @@ def toy_shop(
     n_items:int=8, # items of a kind, at least 5; the fifth most popular one is the new arrival
     n_categories:int=6 # at most 6
 )->ToyShop:
-    "A shop with a long tail, new arrivals and a known rule; `ValueError` if an item is unsold"
+    "A shop with a long tail, new arrivals and a known rule; `InputError` if an item is unsold"
     rng = np.random.default_rng(seed)
     catalogue = draw_catalogue(rng, n_categories, n_kinds, n_items)
     rule_NN = item_rule(catalogue)
@@ -191,14 +192,14 @@ def toy_shop(
 
 # %% ../nbs/foundations/toy_shop.ipynb #6288c4c3
 def _as_interactions(walks, names_N, source):
-    "The walks of all users with raw ids; `ValueError` if nobody has bought some item"
+    "The walks of all users with raw ids; `InputError` if nobody has bought some item"
     user_ids = [f'user-{u}' for u in range(len(walks))]
     users_A = np.repeat(user_ids, [len(walk) for walk in walks])
     ixs = Interactions.from_flat(users_A, names_N[np.concatenate(walks)], source=source)
     n_unsold = len(names_N)-len(ixs.item_ids)
     if n_unsold:
         found = f'{len(walks)} users leave {n_unsold} of {len(names_N)} items without an action'
-        raise ValueError(f'{found}; take more users')
+        raise InputError(f'{found}; take more users')
     return ixs
 
 # %% ../nbs/foundations/toy_shop.ipynb #e9b36e7b

@@ -18,6 +18,7 @@ from fastcore.basics import patch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .errors import InputError
 from .files import read_json, write_beside, write_json
 from .settings import Settings, option
 
@@ -41,14 +42,14 @@ class TrainingSettings(Settings):
 class Batches:
     "Which examples are in which batch: a function of seed and step, the same on every process"
     def __init__(self,
-        n:int, # examples; `ValueError` if there are none
+        n:int, # examples; `InputError` if there are none
         batch_size:int, # of all processes together
         get, # function from example numbers (B,) to the tensors of a batch
         seed:int=0, # of the shuffles
         lengths_X:Tensor|None=None # length of every example; similar lengths share a batch
     ):
         if n<1:
-            raise ValueError('no examples to train on; '
+            raise InputError('no examples to train on; '
                              'are there users with more than three actions?')
         self.n = n
         self.batch_size = min(batch_size, n)
@@ -349,9 +350,9 @@ def check_shares(
     batches:Batches, # of the training
     world:int # processes
 ):
-    "`ValueError` if some process would have no example"
+    "`InputError` if some process would have no example"
     if batches.batch_size<world:
-        raise ValueError(f'batches of {batches.batch_size} examples on {world} processes; '
+        raise InputError(f'batches of {batches.batch_size} examples on {world} processes; '
                          'expected at least one example for each process')
 
 def check_score(
@@ -359,9 +360,9 @@ def check_score(
     step:int, # steps done
     lr:float # learning rate at its highest
 ):
-    "`ValueError` if the training has diverged"
+    "`InputError` if the training has diverged"
     if not math.isfinite(score):
-        raise ValueError(f'the validation score is {score} at step {step}: the training has '
+        raise InputError(f'the validation score is {score} at step {step}: the training has '
                          f'diverged; try a lower learning rate than {lr}')
 
 # %% ../nbs/foundations/training.ipynb #e27a3141
@@ -381,11 +382,11 @@ def load_model(
     cls, # its class; the annotation of its argument `settings` names the class of its settings
     folder # as `save_model` left it
 )->tuple: # the model, ready to use; what else was kept beside it
-    "The model that `save_model` wrote; `ValueError` if weights and settings do not fit together"
+    "The model that `save_model` wrote; `InputError` if weights and settings do not fit together"
     folder = Path(folder)
     for name in ('config.json','model.safetensors'):
         if not (folder/name).exists():
-            raise ValueError(f'{folder/name}: no such file; expected a trained {cls.__name__}')
+            raise InputError(f'{folder/name}: no such file; expected a trained {cls.__name__}')
     model,extra = build_model(cls, folder/'config.json')
     weights = read_weights(folder/'model.safetensors', model.state_dict())
     model.load_state_dict(weights)
@@ -399,24 +400,24 @@ def build_model(
     "A model from its sizes and settings; an option that the file does not name has its default"
     about = read_json(path)
     if not isinstance(about, dict) or not {'sizes','settings'}<=set(about):
-        raise ValueError(f'{path}: expected an object with sizes and settings')
+        raise InputError(f'{path}: expected an object with sizes and settings')
     settings_class = inspect.signature(cls).parameters['settings'].annotation
     settings = settings_class().update(about.pop('settings'), str(path))
     sizes = about.pop('sizes')
     try: return cls(**sizes, settings=settings), about
     except (TypeError,ValueError,RuntimeError) as e:
-        raise ValueError(f'{path}: not the sizes of a {cls.__name__}: {e}') from None
+        raise InputError(f'{path}: not the sizes of a {cls.__name__}: {e}') from None
 
 def read_weights(
     path, # a safetensors file
     expected:dict # names and tensors of the right shapes
 )->dict: # names and tensors
-    "Weights from a file; `ValueError` names the first tensor that does not fit"
+    "Weights from a file; `InputError` names the first tensor that does not fit"
     try: weights = safetensors.torch.load_file(path)
     except Exception as e:
-        raise ValueError(f'{path}: not readable as safetensors: {e}') from None
+        raise InputError(f'{path}: not readable as safetensors: {e}') from None
     for name in sorted(set(expected)|set(weights)):
         found,wanted = [tuple(d[name].shape) if name in d else 'none' for d in (weights,expected)]
         if found!=wanted:
-            raise ValueError(f'{path}: tensor {name!r} has shape {found}; expected {wanted}')
+            raise InputError(f'{path}: tensor {name!r} has shape {found}; expected {wanted}')
     return weights

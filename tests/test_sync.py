@@ -42,9 +42,9 @@ def test_readme_is_the_index(copy):
     index.write_text(index.read_text().replace('spells', 'writes', 1))
     assert check(copy) == 1, 'the check cannot fail'
 
-order = ['tables', 'settings', 'files', 'interactions', 'items', 'splits', 'toy_shop', 'evaluation',
-         'layers', 'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion', 'beam_search',
-         'tiger', 'recommender', 'pipeline']
+order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'splits', 'toy_shop',
+         'evaluation', 'layers', 'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion',
+         'beam_search', 'tiger', 'recommender', 'pipeline']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"

@@ -59,7 +59,8 @@ READING_ORDER = {
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
         '05_tiger', 'recommender', 'pipeline'],
     'Results': ['results/beauty', 'results/speed'],
-    'Tools': ['foundations/files', 'foundations/settings', 'foundations/tables']}
+    'Tools': [
+        'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables']}
 STEPS = {'00_sasrec':1, '01_rqvae':2, '02_semantic_ids':3, '03_conversion':4, '05_tiger':5}
 REFERENCE = dict(settings='Settings and commands', glossary='Letters and words',
                  bibliography='Papers', genindex='Functions and classes')
