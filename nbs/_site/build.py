@@ -60,7 +60,8 @@ READING_ORDER = {
         '05_tiger', 'recommender', 'pipeline'],
     'Results': ['results/beauty', 'results/speed'],
     'Tools': [
-        'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables']}
+        'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables',
+        'foundations/processes']}
 STEPS = {'00_sasrec':1, '01_rqvae':2, '02_semantic_ids':3, '03_conversion':4, '05_tiger':5}
 REFERENCE = dict(settings='Settings and commands', glossary='Letters and words',
                  bibliography='Papers', genindex='Functions and classes')
