@@ -165,7 +165,7 @@ def load_tiger(
 )->tuple: # `TIGERRecommender`; raw item ids in the order of its rows
     "TIGER and the catalogue it writes; `InputError` if they do not belong together"
     model,extra = load_model(TIGER, Path(folder)/'tiger')
-    ids_path = Path(folder)/'semantic_ids.json'
+    ids_path = Path(folder)/'tiger'/'semantic_ids.json'
     if not ids_path.exists():
         raise InputError(f'{ids_path}: no such file; '
                          'expected the semantic IDs that the model was trained on')

@@ -301,7 +301,7 @@ def train_rqvae(
     h_ND:Tensor|None=None, # collaborative embeddings of the same items, row by row
     settings:RQVAESettings=RQVAESettings(), # which RQ-VAE
     training:TrainingSettings=RQVAE_TRAINING, # how it is trained
-    folder=None, # gets `best.safetensors`, the best weights so far
+    checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # 'no' (float32) or 'bf16'
     cpu:bool=False, # stay on the CPU even if there is a GPU?
@@ -315,13 +315,17 @@ def train_rqvae(
     torch.manual_seed(seed)
     model = RQVAE(x_NE.shape[1], h_ND.shape[1] if settings.alpha else 0, settings)
     standardize_and_init(model, x_NE, seed)
-    batches = Batches(len(x_NE), training.batch_size, lambda rows: [t[rows] for t in items], seed)
+    def get(rows_B): return [t[rows_B] for t in items]
+    # each process has the whole batch: the collaborative loss compares all items of it
+    batches = Batches(len(x_NE), training.batch_size, get, seed, shared=False)
 
-    g = torch.Generator().manual_seed(seed)
-    def mend(model): return dict(revived=revive(model, latents(model, x_NE), g))
+    def mend(model, step):
+        # from the step alone, so that a training that goes on after it was killed draws the same
+        g = torch.Generator().manual_seed(seed*1_000_003+step)
+        return dict(revived=revive(model, latents(model, x_NE), g))
     def validate(model): return measure(model, items, training.batch_size)
-    found = fit(model, batches, training, validate, before_validation=mend, folder=folder,
-                logs=logs, precision=precision, cpu=cpu, seed=seed)
+    found = fit(model, batches, training, validate, before_validation=mend,
+                checkpoints=checkpoints, logs=logs, precision=precision, cpu=cpu, seed=seed)
     return model, found
 
 # %% ../nbs/01_rqvae.ipynb #c0new046
@@ -329,10 +333,9 @@ def measure(
     model:RQVAE, # on any device
     items:list, # content vectors of the catalogue; with alpha also the collaborative embeddings
     batch_size:int # as in training
-)->dict: # 'score', 'collision_rate', numbers for each level, and the codes as histograms
+)->dict: # 'score', 'collision_rate', numbers for each level
     "What is logged of an RQ-VAE at a validation"
     codes_NM,residuals = quantize(latents(model, items[0]), model.codebooks_MKC)
     score = -information_loss(model, items, batch_size)
     found = dict(score=score, collision_rate=collision_rate(codes_NM))
-    histograms = {f'codes_{m}':codes_N for m,codes_N in enumerate(codes_NM.T)}
-    return found | codebook_health(codes_NM, residuals, model.settings.K) | histograms
+    return found | codebook_health(codes_NM, residuals, model.settings.K)

@@ -195,7 +195,7 @@ def train_sasrec(
     split:Split, # training and validation part
     settings:SASRecSettings=SASRecSettings(), # which SASRec
     training:TrainingSettings=SASREC_TRAINING, # how it is trained
-    folder=None, # gets the best weights as they are found
+    checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # or 'bf16'
     cpu:bool=False, # train on the CPU even where there is a GPU
@@ -208,7 +208,7 @@ def train_sasrec(
     def validate(model):
         found = evaluate(model.recommend, split.valid, split.count_N, k=10)
         return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
-    found = fit(model, batches, training, validate, folder=folder, logs=logs,
+    found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
 

@@ -328,7 +328,7 @@ def train_tiger(
     seqs:Sequences, # from step 4
     settings:TIGERSettings=TIGERSettings(), # which TIGER
     training:TIGERTraining=TIGER_TRAINING, # how it is trained
-    folder=None, # gets the best weights as they are found
+    checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # or 'bf16'
     cpu:bool=False, # train on the CPU even where there is a GPU
@@ -348,7 +348,7 @@ def train_tiger(
         found = evaluate(recommender, asked, seqs.split.count_N, k=10)
         return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
 
-    found = fit(model, batches, training, validate, folder=folder, logs=logs,
+    found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
 
