@@ -122,7 +122,13 @@ def test_setup_has_every_extra():
     assert set(ast.literal_eval(f'({extras})')) == set(declared) - {''}
 
 def test_imports_are_found():
-    source = 'import a.b as c\nfrom . import d\ntry: from e.f import g\nexcept ImportError: pass\n' \
-             'def h():\n    import i, os\nj = pytest.importorskip("k")\n'
+    source = """
+import a.b as c
+from . import d
+try: from e.f import g
+except ImportError: pass
+def h(): import i, os
+j = pytest.importorskip("k")
+"""
     assert imported(source) == {'a', 'e', 'i', 'k'}
     assert imported(source, only_always=True) == {'a'}
