@@ -24,7 +24,8 @@ def option(
     among=None # the values that are allowed, if they can be counted
 ): # a field of a dataclass
     "An option of a `Settings` class: its default, its meaning, and the values that are allowed"
-    limits = dict(low=low, high=high, above=above, below=below, among=among)
+    # in the order in which people say them: 'more than 0 and at most 1'
+    limits = dict(low=low, above=above, high=high, below=below, among=among)
     limits = {name:value for name,value in limits.items() if value is not None}
     return field(default=default, metadata=dict(meaning=meaning, limits=limits))
 
