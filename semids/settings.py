@@ -70,7 +70,7 @@ def shown(
     "A value for a message, shortened"
     try: return one_line(repr(value), 100)
     # Python writes neither a list in a thousand lists nor an integer of 5,000 digits
-    except (RecursionError,ValueError): return f'a {type(value).__name__} too large to be shown'
+    except (RecursionError,ValueError): return f'<{type(value).__name__} too large to be shown>'
 
 # %% ../nbs/foundations/settings.ipynb #f6b2afd3
 def _check_option(option, value):

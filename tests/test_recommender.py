@@ -68,7 +68,7 @@ HISTORIES = {
     'a truth': ([True], 'history: True is no id'),
     'a float': ([7.], 'history: 7.0 is no id'),
     'a list of lists': ([['oil-0']], r"history: ['oil-0'] is no id"),
-    'a deep list': ([deep()], 'history: a list too large to be shown is no id'),
+    'a deep list': ([deep()], 'history: <list too large to be shown> is no id'),
     'a tensor': (torch.tensor([7]), 'history: tensor(7) is no id'),
     'unknown': (['oil-0', 'oil-2'], "item 'oil-2' is not in the catalogue of 5 items; did "),
     'half a character': (['\ud800'], r"item '\ud800' is not in the catalogue"),

@@ -125,7 +125,7 @@ SET = {
                            'tiger.model.d is set twice'),
     'twice in an object': (['tiger={"model":{}, "model":{}}'], "the key 'model' occurs twice"),
     'deep value': (['seed=' + '['*10**5], 'seed: not readable as a value: maximum recursion'),
-    'deep group': (['seed' + '.x'*10**5 + '=1'], 'seed is a dict too large to be shown'),
+    'deep group': (['seed' + '.x'*10**5 + '=1'], 'seed is <dict too large to be shown>'),
     'a megabyte': (['name=' + 'x'*10**6], 'expected one line of at most 1000 characters'),
     'a megabyte of names': (['x'*10**6 + '=1'], 'unknown setting .* expected one of about'),
     '5,000 digits': (['seed=' + '1'*5000], 'seed: not readable as a value: Exceeds the limit'),
