@@ -40,7 +40,7 @@ from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, train_rqvae
 from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, item_embeddings, train_sasrec,
                            write_embeddings)
 from .semantic_ids import SemanticIDSettings, health, make_ids, read_ids, write_ids
-from .settings import Settings, describe, option
+from .settings import Settings, describe, option, shown
 from .splits import Split, leave_one_out
 from .tables import Table
 from .tiger import (TIGER, TIGER_TRAINING, TIGERRecommender, TIGERSettings, TIGERTraining,
@@ -88,8 +88,10 @@ class TIGERStep(Settings):
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
     "Step 6"
-    k:int = option(20, 'items asked for; metrics are at 5, 10 and 20 of them', low=10)
-    beams:int = option(50, 'W of TIGER: more is nearer to exact, and slower', low=1)
+    k:int = option(
+        20, 'items asked for; metrics are at 5, 10 and 20 of them', low=10, high=10_000)
+    beams:int = option(
+        50, 'W of TIGER: more is nearer to exact, and slower', low=1, high=1_000_000)
 
 # %% ../nbs/pipeline.ipynb #24b7490b
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class RunSettings(Settings):
     "All settings of a run; `InputError` names the one that is wrong, and what was expected"
     about:str = option('', 'what these settings are for, in a line')
     name:str = option('run', 'of the run: the folder in which its files are')
-    seed:int = option(0, 'of everything that is drawn at random', low=0)
+    # scikit-learn takes 32 bits, and each level of the RQ-VAE adds its number
+    seed:int = option(0, 'of everything that is drawn at random', low=0, high=2**31-1)
     precision:str = option('no', "of the training: 'no' is float32", among=('no','bf16'))
     threads:int = option(
         0, 'CPU threads of each process; 0: as many as there are cores. The last digits of a '
@@ -110,8 +113,10 @@ class RunSettings(Settings):
     evaluation:EvaluationSettings = EvaluationSettings()
 
     def check(self):
-        if self.name in ('','.','..') or Path(self.name).name!=self.name:
-            raise InputError(f'name is {self.name!r}; expected a plain folder name')
+        is_plain = self.name not in ('','.','..') and Path(self.name).name==self.name
+        # a file system takes 255 bytes
+        if not is_plain or len(self.name.encode())>200:
+            raise InputError(f'name is {shown(self.name)}; expected a plain folder name')
         raw = self.rqvae.model.alpha and self.rqvae.model.alignment=='raw'
         C = self.rqvae.model.C
         d = self.sasrec.model.d

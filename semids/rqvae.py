@@ -60,11 +60,13 @@ def rq_kmeans(
 @dataclass(frozen=True)
 class RQVAESettings(Settings):
     "Which RQ-VAE is built"
-    C:int = option(64, 'C, width of the latent space', low=1)
-    M:int = option(3, 'M, levels', low=1)
-    K:int = option(256, 'K, codewords per level', low=2)
+    C:int = option(64, 'C, width of the latent space', low=1, high=65_536)
+    # a letter for each level, and one for the collision code
+    M:int = option(3, 'M, levels', low=1, high=25)
+    K:int = option(256, 'K, codewords per level', low=2, high=65_536)
     hidden:tuple = option(
-        (512,256,128), "widths of the encoder's hidden layers; the decoder's in reverse", low=1)
+        (512,256,128), "widths of the encoder's hidden layers; the decoder's in reverse",
+        low=1, high=65_536)
     dropout:float = option(
         0., 'share of numbers set to zero in training, after each hidden layer', low=0, below=1)
     beta:float = option(.25, 'weight of the commitment loss', low=0)

@@ -76,15 +76,18 @@ def draw_unseen(
 @dataclass(frozen=True)
 class SASRecSettings(Settings):
     "Which SASRec is built, and with which loss it learns"
-    d:int = option(64, 'D, width of the model and of the item embeddings', low=1)
-    heads:int = option(1, 'H, heads of attention; must divide d', low=1)
-    layers:int = option(1, 'transformer blocks', low=1)
-    max_len:int = option(50, 'items of history that are read: the latest', low=1)
+    d:int = option(
+        64, 'D, width of the model and of the item embeddings', low=1, high=65_536)
+    heads:int = option(1, 'H, heads of attention; must divide d', low=1, high=1000)
+    layers:int = option(1, 'transformer blocks', low=1, high=1000)
+    max_len:int = option(
+        50, 'items of history that are read: the latest', low=1, high=100_000)
     dropout:float = option(.5, 'share of numbers set to zero in training', low=0, below=1)
     loss:str = option(
         'softmax', 'over all items; over a sample of them; or the paper\'s, with one negative',
         among=('softmax','sampled','bce'))
-    n_negatives:int = option(256, 'items drawn for each batch of the sampled softmax', low=1)
+    n_negatives:int = option(
+        256, 'items drawn for each batch of the sampled softmax', low=1, high=1_000_000)
 
     def check(self):
         if self.d%self.heads:

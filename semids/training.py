@@ -34,8 +34,8 @@ class TrainingSettings(Settings):
     "How a model is trained"
     steps:int = option(10_000, 'optimizer steps, at most', low=1)
     batch_size:int = option(256, 'examples in a batch, of all processes together', low=1)
-    lr:float = option(1e-3, 'learning rate of AdamW, at its highest', above=0)
-    weight_decay:float = option(0., 'weight decay of AdamW', low=0)
+    lr:float = option(1e-3, 'learning rate of AdamW, at its highest', above=0, high=10)
+    weight_decay:float = option(0., 'weight decay of AdamW', low=0, high=1000)
     warmup:int = option(0, 'steps in which the learning rate rises', low=0)
     schedule:str = option(
         'cosine', 'what the learning rate does afterwards', among=('cosine','constant'))
