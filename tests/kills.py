@@ -1,8 +1,8 @@
-"""Kill a small run again and again, let the same command finish it, and compare with a run that nobody disturbed.
+"""Kill a small run again and again, let the same command finish it, and compare the files.
 
     python tests/kills.py FOLDER --runs 20 --seed 0      # prints a line of JSON
 
-A program that has imported everything forks the runs, so that each of them is a real process and begins at once.
+A program that has imported everything forks the runs: each is a real process and begins at once.
 """
 import argparse
 import contextlib
@@ -54,7 +54,8 @@ def command(folder, name, often):
             sys.exit(run_command('kills', STEPS, [*map(str, where), '--device', 'cpu']))
 
 def start(folder, name, often):
-    process = multiprocessing.get_context('fork').Process(target=command, args=(folder, name, often))
+    fork = multiprocessing.get_context('fork')
+    process = fork.Process(target=command, args=(folder, name, often))
     process.start()
     return process
 

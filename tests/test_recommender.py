@@ -156,9 +156,10 @@ def test_an_unknown_id_is_noticed_at_once():
 def folder(tmp_path):
     "A run's folder with an untrained TIGER"
     ids = SemanticIDs(np.array(['a', 'b', 'c']), torch.tensor([[0, 1], [1, 0], [1, 1]]), 4)
-    write_ids(ids, tmp_path/'semantic_ids.json')
+    ids_path = tmp_path/'tiger/semantic_ids.json'
+    write_ids(ids, ids_path)
     small = TIGERSettings(d=8, heads=1, d_head=8, d_ff=8, layers=1, max_len=4)
-    save_model(TIGER(2, 4, small), tmp_path/'tiger', ids=file_hash(tmp_path/'semantic_ids.json'))
+    save_model(TIGER(2, 4, small), tmp_path/'tiger', ids=file_hash(ids_path))
     return tmp_path
 
 def test_load(folder):
@@ -176,11 +177,11 @@ def test_load_no_such_model(folder, model):
     assert message.endswith("is not one of 'tiger', 'sasrec'")
 
 def spoil(folder, what):
-    if what == 'no IDs': (folder/'semantic_ids.json').unlink()
+    if what == 'no IDs': (folder/'tiger/semantic_ids.json').unlink()
     if what == 'folder of IDs':
-        (folder/'semantic_ids.json').unlink()
-        (folder/'semantic_ids.json').mkdir()
-    if what == 'other IDs': (folder/'semantic_ids.json').open('a').write('\n')
+        (folder/'tiger/semantic_ids.json').unlink()
+        (folder/'tiger/semantic_ids.json').mkdir()
+    if what == 'other IDs': (folder/'tiger/semantic_ids.json').open('a').write('\n')
 
 @pytest.mark.parametrize('what, expected', [
     ('no IDs', 'semantic_ids.json: no such file'),
