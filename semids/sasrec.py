@@ -7,7 +7,7 @@ __all__ = ['SASREC_TRAINING', 'sampled_softmax_loss', 'bce_loss', 'draw_unseen',
            'train_sasrec', 'item_embeddings', 'write_embeddings', 'softmax_loss']
 
 # %% ../nbs/00_sasrec.ipynb #ad4e3d90
-import math
+import io, math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,7 +234,10 @@ def write_embeddings(
     folder = Path(folder)
     vectors = ItemVectors(item_ids, h_ND.numpy(), 'SASRec embeddings')
     vectors.write(folder/'sasrec_embeddings.safetensors')
-    with write_beside(folder/'sasrec_embeddings.pt') as part: torch.save(h_ND.clone(), part)
+    # through memory: PyTorch would write the name of the temporary file into it
+    content = io.BytesIO()
+    torch.save(h_ND.clone(), content)
+    with write_beside(folder/'sasrec_embeddings.pt') as part: part.write_bytes(content.getvalue())
 
 # %% ../nbs/00_sasrec.ipynb #b6ca5fc9
 class _SoftmaxLoss(torch.autograd.Function):
