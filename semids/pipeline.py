@@ -873,7 +873,7 @@ def _make_parser(
     add('--out', default='.', help='gets checkpoints/ and tensorboard_logs/ (default: here)')
     add('--name', help='name of the run instead of the one in the settings')
     add('--device', default='auto', help="'cpu', or 'auto' for a GPU if there is one (default)")
-    add('--seed', type=int, help='instead of the one in the settings')
+    add('--seed', help='instead of the one in the settings')
     return parser
 
 # %% ../nbs/pipeline.ipynb #cb5d595b
@@ -929,10 +929,10 @@ def _run_arguments(
     params = params or args.params
     if params is None:
         raise InputError(f"--params is missing; expected a file or one of {', '.join(presets())}")
-    settings = read_settings(params, args.set)
-    given = {name:getattr(args, name) for name in ('name','seed')}
-    given = {name:value for name,value in given.items() if value is not None}
-    settings = settings.update(given, 'the command line')
+    seed = [] if args.seed is None else [f'seed={args.seed}']
+    settings = read_settings(params, args.set+seed)
+    # a name is text, also when it looks like a number
+    if args.name is not None: settings = settings.update(dict(name=args.name), '--name')
     if args.show_settings: return print(_settings_table(settings))
     run = Run(settings, args.data, args.out, args.device)
     metrics = run_pipeline(run, steps)

@@ -60,11 +60,13 @@ def learn(tmp_path, n):
     assert found['processes'] == n
     return found
 
-def test_two_processes_learn_what_one_learns(tmp_path):
+def test_two_processes_learn_what_one_learns(tmp_path, record_property):
     one, two = (learn(tmp_path, n) for n in (1, 2))
     for model, tolerance in dict(sasrec=1e-11, causal=1e-5, tiger=1e-5).items():
         loss, other = (torch.tensor(found[model]['loss']) for found in (one, two))
-        assert (loss-other).abs().max() < tolerance, model
+        difference = (loss-other).abs().max().item()
+        record_property(f'{model}: largest difference of the losses', difference)
+        assert difference < tolerance, model
         # they did learn: the loss has fallen by far more
         assert loss[0]-loss[-1] > 1000*tolerance, model
     assert one['sasrec']['score'] == two['sasrec']['score']
