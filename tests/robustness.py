@@ -26,7 +26,8 @@ def pytest(files, folder):
     report = folder/'report.xml'
     call = [sys.executable, '-m', 'pytest', '-q', '--hypothesis-show-statistics',
             f'--junitxml={report}', *map(str, files)]
-    done = subprocess.run(call, capture_output=True, text=True, env=os.environ | LONG, cwd=here.parent)
+    done = subprocess.run(call, capture_output=True, text=True, env=os.environ | LONG,
+                          cwd=here.parent)
     return ElementTree.parse(report).getroot().iter('testcase'), done.stdout
 
 def outcome(case):
@@ -71,10 +72,10 @@ def main():
         fuzz, printed = pytest(sorted(here.glob('test_*fuzz*.py')), folder)
         tried = examples(printed)
         fuzz = [row | dict(examples=tried.get(row['test'], 0)) for row in rows(fuzz)]
-        others = [here/f'test_{name}.py' for name in ('hostile', 'recommender', 'faults', 'processes')]
-        cases, _ = pytest(others, folder)
-        found = dict(version=semids.__version__, cores=os.cpu_count(), python=sys.version.split()[0],
-                     kills=kills, fuzz=fuzz, cases=rows(cases), seconds=round(time.time()-began))
+        others = ('hostile', 'recommender', 'faults', 'processes')
+        cases, _ = pytest([here/f'test_{name}.py' for name in others], folder)
+        found = dict(version=semids.__version__, python=sys.version.split()[0],
+                     cores=os.cpu_count(), kills=kills, fuzz=fuzz, cases=rows(cases), seconds=round(time.time()-began))
     args.out.write_text(json.dumps(found, indent=1)+'\n')
     bad = [row for row in found['fuzz']+found['cases'] if row['passed'] < row['cases']]
     for row in bad: print(row)

@@ -22,7 +22,8 @@ def shop(tmp_path):
     "A small shop with settings that run in a second"
     write_shop(tmp_path)
     settings = json.loads(json.dumps(SETTINGS))
-    for step, steps in FEW.items(): settings[step]['training'] |= {'steps': steps, 'every': steps//2}
+    for step, steps in FEW.items():
+        settings[step]['training'] |= {'steps': steps, 'every': steps//2}
     (tmp_path/'settings.json').write_text(json.dumps(settings))
     return tmp_path
 
