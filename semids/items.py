@@ -6,18 +6,17 @@
 __all__ = ['ItemVectors', 'read_item_vectors', 'vector_shards', 'encode_text']
 
 # %% ../nbs/foundations/items.ipynb #21d3d4ab
-import json, re
+import io, json, math, re, zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa, pyarrow.compute as pc, pyarrow.parquet
 import safetensors.numpy
-import torch
 from fastcore.basics import patch
 
 from .errors import InputError, reading
-from .files import read_pickle, write_beside
+from .files import open_file, plain_pickle, read_bytes, read_pickle, write_beside
 from .interactions import as_ids, check_unique, match_ids
 
 # %% ../nbs/foundations/items.ipynb #de364820
@@ -42,21 +41,27 @@ class ItemVectors:
         width = self.vectors_NE.shape[1]
         return f'{len(self):,} item vectors of width {width} from {self.source}'
 
-# %% ../nbs/foundations/items.ipynb #076fadfb
+# %% ../nbs/foundations/items.ipynb #6aba9b5c
 def _plain_ids(ids, source):
     "Ids in a row that has an order; `InputError` for a set, one string, a table"
     if isinstance(ids, (str,bytes,dict,set,frozenset)) or not hasattr(ids, '__len__'):
         raise InputError(f'{source}: item ids are a {type(ids).__name__}; expected a list')
-    ids = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-    for n,i in enumerate(ids):
-        # what is no id may be nested too deeply to be shown
-        if isinstance(i, bool) or not isinstance(i, (str,int,np.integer)):
-            found = f'the id of row {n} is a {type(i).__name__}'
-            raise InputError(f'{source}: {found}; expected a string or an integer')
-        # half of a character cannot be written to any file
-        if isinstance(i, str) and not i.isascii() and re.search('[\ud800-\udfff]', i):
-            raise InputError(f'{source}: the id of row {n} is {i!r}; expected whole characters')
-    return ids
+    if isinstance(ids, np.ndarray) and ids.dtype.kind not in 'iuUO':
+        raise InputError(f'{source}: item ids are of type {ids.dtype}; expected text or integers')
+    # an array and a column of Arrow have methods for it
+    as_list = getattr(ids, 'tolist', None) or getattr(ids, 'to_pylist', None)
+    found = as_list() if as_list else list(ids)
+    for n,i in enumerate(found): _check_id(i, n, source)
+    return ids if isinstance(ids, np.ndarray) else found
+
+def _check_id(i, n, source):
+    "`InputError` if this is no id; it may be nested too deeply to be shown"
+    if isinstance(i, bool) or not isinstance(i, (str,int,np.integer)):
+        found = f'the id of row {n} is a {type(i).__name__}'
+        raise InputError(f'{source}: {found}; expected a string or an integer')
+    # half of a character cannot be written to any file
+    if isinstance(i, str) and not i.isascii() and re.search('[\ud800-\udfff]', i):
+        raise InputError(f'{source}: the id of row {n} is {i!r}; expected whole characters')
 
 def _as_matrix(x_NE, source):
     "Numbers as float32; `InputError` for words, rows of unequal length, complex numbers, times"
@@ -114,6 +119,7 @@ def read_item_vectors(
     if not path.exists(): raise InputError(f'{path}: no such file; expected item vectors')
     if path.suffix not in _readers:
         raise InputError(f'{path}: unknown kind of file; expected one of {sorted(_readers)}')
+    open_file(path).close()
     # only Parquet has columns
     columns = (id_column,vector_column) if path.suffix=='.parquet' else ()
     ids,vectors_NE = _readers[path.suffix](path, *columns)
@@ -124,26 +130,95 @@ def read_item_vectors(
 # %% ../nbs/foundations/items.ipynb #478bdf2f
 def _read_safetensors(path):
     "What `ItemVectors.write` has written"
-    with safetensors.safe_open(path, framework='np') as f:
-        return json.loads(f.metadata()['item_ids']), f.get_tensor('vectors')
+    with reading(path, 'item vectors'), safetensors.safe_open(path, framework='np') as f:
+        kind = f.get_slice('vectors').get_dtype()
+        if kind not in ('F16','F32','F64'):
+            raise InputError(f'{path}: vectors are of type {kind}; expected F16, F32 or F64')
+        header = f.metadata() or {}
+        ids = json.loads(header['item_ids']) if 'item_ids' in header else None
+        return ids, f.get_tensor('vectors')
 
-def _read_pickle(path):
-    data = read_pickle(path)
-    return (data['item_id'],data['embedding']) if isinstance(data, dict) else (None,data)
+_HEADERS = {(1,0):np.lib.format.read_array_header_1_0, (2,0):np.lib.format.read_array_header_2_0}
+
+def _read_npy(path):
+    with open_file(path) as f:
+        with reading(path, 'item vectors'):
+            shape,by_column,dtype = _HEADERS[np.lib.format.read_magic(f)](f)
+        n_bytes = math.prod(shape)*dtype.itemsize
+        if dtype.kind not in 'biuf' or n_bytes!=path.stat().st_size-f.tell():
+            raise InputError(f'{path}: holds {shape} of type {dtype} in {path.stat().st_size:,} '
+                             'bytes; expected a table of real numbers, and nothing after it')
+        x_NE = np.fromfile(f, dtype, math.prod(shape))
+    return None, x_NE.reshape(shape, order='F' if by_column else 'C')
 
 # %% ../nbs/foundations/items.ipynb #25b96c22
-def _read_npy(path):
-    # NumPy's own files may hold pickles as well
-    return None, np.load(path, allow_pickle=False)
+def _read_pickle(path):
+    data = read_pickle(path)
+    if not isinstance(data, dict): return None, data
+    if not {'item_id','embedding'}<=set(data):
+        raise InputError(f"{path}: a dict without 'item_id' or 'embedding'; expected both")
+    return data['item_id'], data['embedding']
+
+# as PyTorch calls its types, and as NumPy does; two bytes of bfloat16 are the upper half of float32
+_STORAGES = {'torch FloatStorage':'f4', 'torch DoubleStorage':'f8', 'torch HalfStorage':'f2',
+             'torch BFloat16Storage':'u2', 'torch LongStorage':'i8', 'torch IntStorage':'i4'}
+
+def _strided(
+    flat, # (numbers,) all that is stored
+    start, # where the tensor begins
+    shape,
+    steps # how far apart its rows are, and its columns
+):
+    "A tensor out of stored numbers; `ValueError` unless each is shown once at most"
+    if not all(type(n) is int and n>=0 for n in (start,*shape,*steps)) or len(shape)!=len(steps):
+        raise ValueError('a tensor of a shape that cannot be')
+    if 0 in shape: return flat[:0].reshape(shape)
+    reach = 1
+    # from the smallest step: the next must lie beyond all that came before
+    for step,n in sorted(zip(steps, shape)):
+        if n>1 and step<reach: raise ValueError('a tensor that shows a number more than once')
+        if n>1: reach = step*(n-1)+reach
+    if start+reach>len(flat): raise ValueError('a tensor that is larger than what is stored')
+    steps = [step*flat.itemsize for step in steps]
+    return np.lib.stride_tricks.as_strided(flat[start:], shape, steps)
+
+# %% ../nbs/foundations/items.ipynb #162af5f1
+def _stored(files, storage):
+    "The numbers of a storage; `storage` is what PyTorch writes of it"
+    _,kind,name,*_ = storage
+    folder = files.filelist[0].filename.split('/')[0]
+    order = '<'
+    if f'{folder}/byteorder' in files.namelist():
+        order = {b'little':'<', b'big':'>'}[files.read(f'{folder}/byteorder')]
+    data = files.read(f'{folder}/data/{name}')
+    flat = np.frombuffer(data, order+_STORAGES[kind.name])
+    if kind.name!='torch BFloat16Storage': return flat
+    wide = flat.astype(np.uint32)
+    wide <<= 16
+    return wide.view(np.float32)
 
 def _read_pt(path):
-    # and so may PyTorch's
-    return None, torch.load(path, weights_only=True, map_location='cpu').numpy()
+    data = read_bytes(path)
+    with reading(path, 'item vectors'):
+        # each entry of the archive's directory begins with these bytes
+        if data.count(b'PK\1\2')>1000: raise ValueError('an archive of many files')
+        if data[:2]!=b'PK': raise ValueError('no zip archive, as PyTorch writes since version 1.6')
+        files = zipfile.ZipFile(io.BytesIO(data))
+        if any(f.compress_type or f.file_size>len(data) for f in files.filelist):
+            raise ValueError('a compressed archive; PyTorch writes none')
+        names = dict.fromkeys(_STORAGES) | {
+            'persistent id': lambda *about: _stored(files, about),
+            'collections OrderedDict': dict,
+            'torch._utils _rebuild_tensor_v2': lambda flat,*about: _strided(flat, *about[:3])}
+        folder = files.filelist[0].filename.split('/')[0]
+        x_NE = plain_pickle(files.read(f'{folder}/data.pkl'), names, len(data))
+    if not isinstance(x_NE, np.ndarray): raise InputError(f'{path}: expected one tensor')
+    return None, x_NE
 
-_readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle,
-            '.npy':_read_npy, '.pt':_read_pt}
+_readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle, '.npy':_read_npy,
+            '.pt':_read_pt}
 
-# %% ../nbs/foundations/items.ipynb #d8547acf
+# %% ../nbs/foundations/items.ipynb #e43f6001
 def _decoded_size(
     directory, # metadata of a Parquet file
     columns # names
@@ -171,12 +246,14 @@ def _check_columns(path, schema, columns):
     if not is_list or not (pa.types.is_floating(number) or pa.types.is_integer(number)):
         raise InputError(f'{path}: column {columns[1]!r} is {kind}; expected lists of numbers')
 
-# %% ../nbs/foundations/items.ipynb #7cf582d8
+# %% ../nbs/foundations/items.ipynb #85f5eaf9
 def _open_parquet(path, columns):
     "A Parquet file of vectors; `InputError` if it is none or if it would not fit"
     with reading(path, 'item vectors'):
         # ids as numbers of a dictionary: a long id that is repeated is stored once
-        file = pyarrow.parquet.ParquetFile(path, read_dictionary=[columns[0]])
+        file = pyarrow.parquet.ParquetFile(path, read_dictionary=[columns[0]],
+                                           # read as it goes, a megabyte ahead
+                                           pre_buffer=False, buffer_size=2**20)
         size = _decoded_size(file.metadata, columns)
         schema = file.schema_arrow
     _check_columns(path, schema, columns)
@@ -185,7 +262,7 @@ def _open_parquet(path, columns):
                          'expected at most four times as many and 48 MB')
     return file
 
-# %% ../nbs/foundations/items.ipynb #7de8d02d
+# %% ../nbs/foundations/items.ipynb #5119f7a8
 def _refuse_null(column, place, first):
     "`InputError` with the row of the first value that is missing"
     if not column.null_count: return
@@ -208,7 +285,7 @@ def _vectors_of(column, path, first):
     x_NE = values.to_numpy(zero_copy_only=False).reshape(len(column), E)
     return x_NE.astype(np.float32, copy=False)
 
-# %% ../nbs/foundations/items.ipynb #577a0eec
+# %% ../nbs/foundations/items.ipynb #07a9a792
 def _ids_of(column, path, first):
     "A piece of a column of ids as a list; `InputError` if an id is missing or occurs twice"
     _refuse_null(column, path, first)
@@ -220,7 +297,7 @@ def _ids_of(column, path, first):
                          f'first {words[:3]}')
     return column.dictionary.take(column.indices).to_pylist()
 
-# %% ../nbs/foundations/items.ipynb #230c739c
+# %% ../nbs/foundations/items.ipynb #4c67f595
 def _parquet_pieces(path, columns, rows):
     "Pairs of ids and vectors, `rows` at a time"
     file = _open_parquet(path, columns)
@@ -235,15 +312,31 @@ def _parquet_pieces(path, columns, rows):
         yield ids, _vectors_of(piece[columns[1]], path, first)
         first += len(ids)
 
+def _stacked(pieces, N, path):
+    "Pieces as one matrix; each is dropped when it is copied"
+    E = pieces[0].shape[1]
+    x_NE = np.empty((N, E), np.float32)
+    while pieces:
+        end = N
+        piece = pieces.pop()
+        N -= len(piece)
+        if piece.shape[1]!=E:
+            found = f'row {N} has a vector of width {piece.shape[1]}'
+            raise InputError(f'{path}: {found}; expected {E}, as in row 0')
+        x_NE[N:end] = piece
+    return x_NE
+
 def _read_parquet(path, id_column, vector_column):
-    # one after the other: 4,096 rows are small beside the whole
+    # 4,096 rows are small beside the whole
     pieces = list(_parquet_pieces(path, (id_column,vector_column), 4096))
+    if not pieces: raise InputError(f'{path}: holds no rows; expected item vectors')
     ids = [i for piece,_ in pieces for i in piece]
-    with reading(path, 'item vectors'): return ids, np.concatenate([x for _,x in pieces])
+    pieces = [x for _,x in pieces]
+    return ids, _stacked(pieces, len(ids), path)
 
 _readers['.parquet'] = _read_parquet
 
-# %% ../nbs/foundations/items.ipynb #0916a6dc
+# %% ../nbs/foundations/items.ipynb #89847ee4
 def vector_shards(
     path, # a Parquet file, or a folder of them, which are read in the order of their names
     id_column:str='item_id', # the column of ids
