@@ -38,12 +38,11 @@ def write_beside(
         _to_disk(path.parent)
     except OSError as e:
         # the user knows the file, not the name beside it
-        if e.filename in (None, str(beside)): e.filename = str(path)
-        e.filename2 = None
-        raise
+        if e.errno is None or e.filename not in (None, str(beside)): raise
+        raise OSError(e.errno, e.strerror, str(path)) from e
     finally: beside.unlink(missing_ok=True)
 
-# %% ../nbs/foundations/files.ipynb #460db5d6
+# %% ../nbs/foundations/files.ipynb #9a407d6f
 def _to_disk(path):
     "Wait until a file's bytes, or a folder's names, are on the disk"
     # Windows opens no folder
@@ -63,7 +62,7 @@ def _remove_orphans(path):
         except ProcessLookupError: (path.parent/name).unlink(missing_ok=True)
         except (OSError,OverflowError): pass
 
-# %% ../nbs/foundations/files.ipynb #48940b2e
+# %% ../nbs/foundations/files.ipynb #940688b1
 def open_file(
     path # to read
 ): # an open file
@@ -80,7 +79,7 @@ def read_bytes(
     "A file's bytes; `InputError` if there is something else than a file"
     with open_file(path) as f: return f.read()
 
-# %% ../nbs/foundations/files.ipynb #1dbe6f49
+# %% ../nbs/foundations/files.ipynb #0bf570f9
 def _text(
     data:bytes, # UTF-8
     place:str # file and line, for messages
@@ -102,6 +101,8 @@ def read_lines(
     with open_file(path) as f:
         for n,line in enumerate(f, 1):
             if n==1: line = line.removeprefix(codecs.BOM_UTF8)
+            # a file that holds a mark and nothing else
+            if not line: return
             line = line.removesuffix(b'\n').removesuffix(b'\r')
             if b'\r' in line:
                 at = line.index(b'\r')+1
@@ -109,7 +110,7 @@ def read_lines(
                                  r'expected lines that end in \n or \r\n')
             yield n, _text(line, f'{path}, line {n}')
 
-# %% ../nbs/foundations/files.ipynb #21e7f5e4
+# %% ../nbs/foundations/files.ipynb #8afac541
 # a character in two halves, a half that is alone or a NUL, any other escape
 _ESCAPES = re.compile(r'\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u(?:0000|[dD][89a-fA-F]..))|\\.')
 
@@ -171,7 +172,7 @@ def write_json(
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     with write_beside(path) as part: part.write_text(text+'\n', encoding='utf-8')
 
-# %% ../nbs/foundations/files.ipynb #1de57720
+# %% ../nbs/foundations/files.ipynb #38c44144
 class _Name:
     "What a pickle names instead of bringing it: never looked up, never called"
     def __init__(self, name): self.name = name
@@ -194,7 +195,7 @@ class _Dtype:
 # one letter for the kind and the size of one entry: f4 is float32
 _SAFE_CODE = re.compile('b1|[iu][1248]|f[248]|[US][0-9]{1,7}')
 
-# %% ../nbs/foundations/files.ipynb #62269072
+# %% ../nbs/foundations/files.ipynb #b840c688
 def _array(
     data, # what the array holds: its bytes; for Python objects a list of them
     dtype:_Dtype, # type of an entry
@@ -212,7 +213,7 @@ def _array(
     if not found.itemsize: raise ValueError('an array of empty texts')
     return np.frombuffer(data, found).reshape(shape, order=order)
 
-# %% ../nbs/foundations/files.ipynb #1a97f259
+# %% ../nbs/foundations/files.ipynb #32567a8c
 class _Array:
     "An array whose contents follow later in the pickle"
     def __init__(self, *_): self.value = self
@@ -238,7 +239,7 @@ for core in ('core','_core'):
                f'numpy.{core}.multiarray scalar':_scalar,
                f'numpy.{core}.numeric _frombuffer':_array}
 
-# %% ../nbs/foundations/files.ipynb #f94da9b0
+# %% ../nbs/foundations/files.ipynb #d9aa6d0e
 class _Machine:
     "Follows the instructions of a pickle; calls only the functions it is given"
     def __init__(self,
@@ -270,7 +271,7 @@ class _Machine:
         self.stack = self.below.pop()
         return found
 
-# %% ../nbs/foundations/files.ipynb #d773165f
+# %% ../nbs/foundations/files.ipynb #fec56f50
 @patch
 def collect(self:_Machine,
     items # entries for the list or dict on top of the stack
@@ -303,12 +304,17 @@ def put(self:_Machine, n):
 def get(self:_Machine, n):
     "Push what the memo keeps"
     value = self.memo[n]
-    if isinstance(value, _Array): value = value.value
-    if isinstance(value, (list,dict,tuple)): raise ValueError('it uses a list twice')
-    self.use(getattr(value, 'nbytes', 0)+sys.getsizeof(value))
-    self.push(value)
+    self.push(self.copy(value.value if isinstance(value, _Array) else value))
 
-# %% ../nbs/foundations/files.ipynb #18d23e82
+@patch
+def copy(self:_Machine, value):
+    "A value that is used once more; what is in lists and dicts is copied, and counted"
+    self.use(24+sys.getsizeof(value)+getattr(value, 'nbytes', 0))
+    if type(value) in (list,tuple): return type(value)(map(self.copy, value))
+    if type(value) is dict: return {key:self.copy(v) for key,v in value.items()}
+    return value
+
+# %% ../nbs/foundations/files.ipynb #ce0efc52
 @patch
 def name(self:_Machine,
     name:str # module and name, with a space between
@@ -343,7 +349,7 @@ def build(self:_Machine, _):
     if not isinstance(made, (_Dtype,_Array)): raise ValueError('it changes what is no array')
     self.push(made.build(state))
 
-# %% ../nbs/foundations/files.ipynb #047e8a0f
+# %% ../nbs/foundations/files.ipynb #5b5100a5
 _LEAVES = ['INT','BININT','BININT1','BININT2','LONG','LONG1','LONG4','FLOAT','BINFLOAT',
            'UNICODE','SHORT_BINUNICODE','BINUNICODE','BINUNICODE8',
            'SHORT_BINBYTES','BINBYTES','BINBYTES8','BYTEARRAY8']
@@ -385,7 +391,7 @@ def dict_(self:_Machine, _):
 
 _STEPS['DICT'] = _Machine.dict_
 
-# %% ../nbs/foundations/files.ipynb #f49cff93
+# %% ../nbs/foundations/files.ipynb #f27664b5
 def plain_pickle(
     data:bytes, # a pickle
     more:dict|None=None, # functions to call for further names
