@@ -335,8 +335,8 @@ def test_small_files_take_little_memory(tmp_path, write):
 
 @pytest.mark.parametrize('data, says', [
     (b'a b\rc d\r', 'line 1: byte 4 is a carriage return'),
-    ('a b\n'.encode('utf-16'), 'line 1: byte 4 is 0'),
-    ('a b\n'.encode('utf-32-le'), 'line 1: byte 2 is 0'),
+    ('a b\n'.encode('utf-16'), 'line 1: a NUL character (byte 4)'),
+    ('a b\n'.encode('utf-32-le'), 'line 1: a NUL character (byte 2)'),
     (b'a b\nc \xed\xa0\x80\n', 'line 2: byte 3 is not UTF-8')])
 def test_text_is_refused(data, says, write):
     path = write('v.txt', data)
@@ -346,7 +346,7 @@ def test_text_is_refused(data, says, write):
     ('['*100_000, 'not readable as JSON'), (f"[1,\n{'9'*5000}]", 'line 2, column 1'),
     ('["\\ud800"]', 'line 1, column 3'), ('["\\ud83dx\\ude00"]', 'line 1, column 3'),
     ('["a\\u0000"]', 'line 1, column 4'), ('', 'empty'), ('\ufeff', 'empty'),
-    ('{"a": }', 'line 1, column 7'), ('[1,\n"\0"]', 'line 2: byte 2 is 0')], ids=lambda t: t[:9])
+    ('{"a": }', 'line 1, column 7'), ('[1,\n"\0"]', 'line 2: a NUL character (byte 2)')], ids=lambda t: t[:9])
 def test_json_is_refused(data, says, write):
     assert says in refusal(write('v.json', data.encode()), function=read_json)
 
