@@ -42,7 +42,7 @@ def write_beside(
         raise OSError(e.errno, e.strerror, str(path)) from e
     finally: beside.unlink(missing_ok=True)
 
-# %% ../nbs/foundations/files.ipynb #6b6df27a
+# %% ../nbs/foundations/files.ipynb #ab93f67c
 def _to_disk(path):
     "Wait until a file's bytes, or a folder's names, are on the disk"
     # Windows opens no folder
@@ -62,7 +62,7 @@ def _remove_orphans(path):
         except ProcessLookupError: (path.parent/name).unlink(missing_ok=True)
         except (OSError,OverflowError): pass
 
-# %% ../nbs/foundations/files.ipynb #497e95bf
+# %% ../nbs/foundations/files.ipynb #50d54683
 def open_file(
     path # to read
 ): # an open file
@@ -79,7 +79,7 @@ def read_bytes(
     "A file's bytes; `InputError` if there is something else than a file"
     with open_file(path) as f: return f.read()
 
-# %% ../nbs/foundations/files.ipynb #0047b7de
+# %% ../nbs/foundations/files.ipynb #e1745195
 def _text(
     data:bytes, # UTF-8
     place:str # file and line, for messages
@@ -110,7 +110,7 @@ def read_lines(
                                  r'expected lines that end in \n or \r\n')
             yield n, _text(line, f'{path}, line {n}')
 
-# %% ../nbs/foundations/files.ipynb #54e2cbd7
+# %% ../nbs/foundations/files.ipynb #c960631d
 # a character in two halves, a half that is alone or a NUL, any other escape
 _ESCAPES = re.compile(r'\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u(?:0000|[dD][89a-fA-F]..))|\\.')
 
@@ -172,7 +172,7 @@ def write_json(
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     with write_beside(path) as part: part.write_text(text+'\n', encoding='utf-8')
 
-# %% ../nbs/foundations/files.ipynb #039c2dec
+# %% ../nbs/foundations/files.ipynb #10956a71
 class _Name:
     "What a pickle names instead of bringing it: never looked up, never called"
     def __init__(self, name): self.name = name
@@ -195,7 +195,7 @@ class _Dtype:
 # one letter for the kind and the size of one entry: f4 is float32
 _SAFE_CODE = re.compile('b1|[iu][1248]|f[248]|[US][0-9]{1,7}')
 
-# %% ../nbs/foundations/files.ipynb #8d547b4a
+# %% ../nbs/foundations/files.ipynb #63e24a3f
 def _array(
     data, # what the array holds: its bytes; for Python objects a list of them
     dtype:_Dtype, # type of an entry
@@ -213,7 +213,7 @@ def _array(
     if not found.itemsize: raise ValueError('an array of empty texts')
     return np.frombuffer(data, found).reshape(shape, order=order)
 
-# %% ../nbs/foundations/files.ipynb #5d46f152
+# %% ../nbs/foundations/files.ipynb #dd5be06c
 class _Array:
     "An array whose contents follow later in the pickle"
     def __init__(self, *_): self.value = self
@@ -239,7 +239,7 @@ for core in ('core','_core'):
                f'numpy.{core}.multiarray scalar':_scalar,
                f'numpy.{core}.numeric _frombuffer':_array}
 
-# %% ../nbs/foundations/files.ipynb #a01335a7
+# %% ../nbs/foundations/files.ipynb #6204eeb7
 class _Machine:
     "Follows the instructions of a pickle; calls only the functions it is given"
     def __init__(self,
@@ -271,7 +271,7 @@ class _Machine:
         self.stack = self.below.pop()
         return found
 
-# %% ../nbs/foundations/files.ipynb #261c1c01
+# %% ../nbs/foundations/files.ipynb #12e92b6c
 @patch
 def collect(self:_Machine,
     items # entries for the list or dict on top of the stack
@@ -314,7 +314,7 @@ def copy(self:_Machine, value):
     if type(value) is dict: return {key:self.copy(v) for key,v in value.items()}
     return value
 
-# %% ../nbs/foundations/files.ipynb #6e332081
+# %% ../nbs/foundations/files.ipynb #7d982bf8
 @patch
 def name(self:_Machine,
     name:str # module and name, with a space between
@@ -349,7 +349,7 @@ def build(self:_Machine, _):
     if not isinstance(made, (_Dtype,_Array)): raise ValueError('it changes what is no array')
     self.push(made.build(state))
 
-# %% ../nbs/foundations/files.ipynb #6d1179fb
+# %% ../nbs/foundations/files.ipynb #04dbb930
 _LEAVES = ['INT','BININT','BININT1','BININT2','LONG','LONG1','LONG4','FLOAT','BINFLOAT',
            'UNICODE','SHORT_BINUNICODE','BINUNICODE','BINUNICODE8',
            'SHORT_BINBYTES','BINBYTES','BINBYTES8','BYTEARRAY8']
@@ -391,7 +391,7 @@ def dict_(self:_Machine, _):
 
 _STEPS['DICT'] = _Machine.dict_
 
-# %% ../nbs/foundations/files.ipynb #5352e816
+# %% ../nbs/foundations/files.ipynb #dfcf52d5
 def plain_pickle(
     data:bytes, # a pickle
     more:dict|None=None, # functions to call for further names

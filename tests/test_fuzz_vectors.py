@@ -346,7 +346,8 @@ def test_text_is_refused(data, says, write):
     ('['*100_000, 'not readable as JSON'), (f"[1,\n{'9'*5000}]", 'line 2, column 1'),
     ('["\\ud800"]', 'line 1, column 3'), ('["\\ud83dx\\ude00"]', 'line 1, column 3'),
     ('["a\\u0000"]', 'line 1, column 4'), ('', 'empty'), ('\ufeff', 'empty'),
-    ('{"a": }', 'line 1, column 7'), ('[1,\n"\0"]', 'line 2: a NUL character (byte 2)')], ids=lambda t: t[:9])
+    ('{"a": }', 'line 1, column 7'),
+    ('[1,\n"\0"]', 'line 2: a NUL character (byte 2)')], ids=lambda t: t[:9])
 def test_json_is_refused(data, says, write):
     assert says in refusal(write('v.json', data.encode()), function=read_json)
 
