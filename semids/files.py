@@ -42,7 +42,7 @@ def write_beside(
         raise OSError(e.errno, e.strerror, str(path)) from e
     finally: beside.unlink(missing_ok=True)
 
-# %% ../nbs/foundations/files.ipynb #ab93f67c
+# %% ../nbs/foundations/files.ipynb #cd2fa0b7
 def _to_disk(path):
     "Wait until a file's bytes, or a folder's names, are on the disk"
     # Windows opens no folder
@@ -62,7 +62,7 @@ def _remove_orphans(path):
         except ProcessLookupError: (path.parent/name).unlink(missing_ok=True)
         except (OSError,OverflowError): pass
 
-# %% ../nbs/foundations/files.ipynb #50d54683
+# %% ../nbs/foundations/files.ipynb #cde62cf6
 def open_file(
     path # to read
 ): # an open file
@@ -79,7 +79,7 @@ def read_bytes(
     "A file's bytes; `InputError` if there is something else than a file"
     with open_file(path) as f: return f.read()
 
-# %% ../nbs/foundations/files.ipynb #e1745195
+# %% ../nbs/foundations/files.ipynb #1f08d324
 def _text(
     data:bytes, # UTF-8
     place:str # file and line, for messages
@@ -110,7 +110,7 @@ def read_lines(
                                  r'expected lines that end in \n or \r\n')
             yield n, _text(line, f'{path}, line {n}')
 
-# %% ../nbs/foundations/files.ipynb #c960631d
+# %% ../nbs/foundations/files.ipynb #5fb06292
 # a character in two halves, a half that is alone or a NUL, any other escape
 _ESCAPES = re.compile(r'\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u(?:0000|[dD][89a-fA-F]..))|\\.')
 
@@ -141,6 +141,16 @@ def _refuse_escapes(path, text):
             place = _json_place(path, text, found.start())
             raise InputError(f'{place}: {found[1]} is no character of a text')
 
+def _refuse_depth(path, data):
+    "`InputError` for lists in lists a hundred deep: who shows them would fail"
+    containers = (list,dict,tuple)
+    level = [data] if isinstance(data, containers) else []
+    for _ in range(100):
+        parts = (v.values() if isinstance(v, dict) else v for v in level)
+        level = [x for part in parts for x in part if isinstance(x, containers)]
+        if not level: return
+    raise InputError(f'{path}: nested over 100 deep; expected JSON of a few levels')
+
 # %% ../nbs/foundations/files.ipynb #75cb0239
 def read_json(
     path, # file to read
@@ -152,7 +162,7 @@ def read_json(
     if not text.strip(): raise InputError(f'{path}: empty; expected JSON')
     _refuse_escapes(path, text)
     with reading(path, 'JSON'):
-        try: return json.loads(text, object_pairs_hook=hook)
+        try: data = json.loads(text, object_pairs_hook=hook)
         except json.JSONDecodeError as e:
             raise InputError(f'{_json_place(path, text, e.pos)}: not JSON ({e.msg})') from None
         except ValueError:
@@ -161,6 +171,8 @@ def read_json(
             number = re.search(rf'\d{{{most+1},}}', text)
             raise InputError(f'{_json_place(path, text, number.start())}: '
                              f'an integer of over {most} digits') from None
+    _refuse_depth(path, data)
+    return data
 
 # %% ../nbs/foundations/files.ipynb #2e4aa750
 def write_json(
@@ -172,7 +184,7 @@ def write_json(
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     with write_beside(path) as part: part.write_text(text+'\n', encoding='utf-8')
 
-# %% ../nbs/foundations/files.ipynb #10956a71
+# %% ../nbs/foundations/files.ipynb #5ca3e45d
 class _Name:
     "What a pickle names instead of bringing it: never looked up, never called"
     def __init__(self, name): self.name = name
@@ -195,7 +207,7 @@ class _Dtype:
 # one letter for the kind and the size of one entry: f4 is float32
 _SAFE_CODE = re.compile('b1|[iu][1248]|f[248]|[US][0-9]{1,7}')
 
-# %% ../nbs/foundations/files.ipynb #63e24a3f
+# %% ../nbs/foundations/files.ipynb #95670b47
 def _array(
     data, # what the array holds: its bytes; for Python objects a list of them
     dtype:_Dtype, # type of an entry
@@ -213,7 +225,7 @@ def _array(
     if not found.itemsize: raise ValueError('an array of empty texts')
     return np.frombuffer(data, found).reshape(shape, order=order)
 
-# %% ../nbs/foundations/files.ipynb #dd5be06c
+# %% ../nbs/foundations/files.ipynb #b750442f
 class _Array:
     "An array whose contents follow later in the pickle"
     def __init__(self, *_): self.value = self
@@ -239,7 +251,7 @@ for core in ('core','_core'):
                f'numpy.{core}.multiarray scalar':_scalar,
                f'numpy.{core}.numeric _frombuffer':_array}
 
-# %% ../nbs/foundations/files.ipynb #6204eeb7
+# %% ../nbs/foundations/files.ipynb #b4f9178a
 class _Machine:
     "Follows the instructions of a pickle; calls only the functions it is given"
     def __init__(self,
@@ -271,7 +283,7 @@ class _Machine:
         self.stack = self.below.pop()
         return found
 
-# %% ../nbs/foundations/files.ipynb #12e92b6c
+# %% ../nbs/foundations/files.ipynb #90f5704b
 @patch
 def collect(self:_Machine,
     items # entries for the list or dict on top of the stack
@@ -314,7 +326,7 @@ def copy(self:_Machine, value):
     if type(value) is dict: return {key:self.copy(v) for key,v in value.items()}
     return value
 
-# %% ../nbs/foundations/files.ipynb #7d982bf8
+# %% ../nbs/foundations/files.ipynb #e092c640
 @patch
 def name(self:_Machine,
     name:str # module and name, with a space between
@@ -349,7 +361,7 @@ def build(self:_Machine, _):
     if not isinstance(made, (_Dtype,_Array)): raise ValueError('it changes what is no array')
     self.push(made.build(state))
 
-# %% ../nbs/foundations/files.ipynb #04dbb930
+# %% ../nbs/foundations/files.ipynb #dc6e313f
 _LEAVES = ['INT','BININT','BININT1','BININT2','LONG','LONG1','LONG4','FLOAT','BINFLOAT',
            'UNICODE','SHORT_BINUNICODE','BINUNICODE','BINUNICODE8',
            'SHORT_BINBYTES','BINBYTES','BINBYTES8','BYTEARRAY8']
@@ -391,7 +403,7 @@ def dict_(self:_Machine, _):
 
 _STEPS['DICT'] = _Machine.dict_
 
-# %% ../nbs/foundations/files.ipynb #dfcf52d5
+# %% ../nbs/foundations/files.ipynb #2fa0179b
 def plain_pickle(
     data:bytes, # a pickle
     more:dict|None=None, # functions to call for further names
