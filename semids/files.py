@@ -42,7 +42,7 @@ def write_beside(
         raise OSError(e.errno, e.strerror, str(path)) from e
     finally: beside.unlink(missing_ok=True)
 
-# %% ../nbs/foundations/files.ipynb #cd2fa0b7
+# %% ../nbs/foundations/files.ipynb #7259b867
 def _to_disk(path):
     "Wait until a file's bytes, or a folder's names, are on the disk"
     # Windows opens no folder
@@ -62,7 +62,7 @@ def _remove_orphans(path):
         except ProcessLookupError: (path.parent/name).unlink(missing_ok=True)
         except (OSError,OverflowError): pass
 
-# %% ../nbs/foundations/files.ipynb #cde62cf6
+# %% ../nbs/foundations/files.ipynb #e4c9e2e5
 def open_file(
     path # to read
 ): # an open file
@@ -79,7 +79,7 @@ def read_bytes(
     "A file's bytes; `InputError` if there is something else than a file"
     with open_file(path) as f: return f.read()
 
-# %% ../nbs/foundations/files.ipynb #1f08d324
+# %% ../nbs/foundations/files.ipynb #9b047415
 def _text(
     data:bytes, # UTF-8
     place:str # file and line, for messages
@@ -110,7 +110,7 @@ def read_lines(
                                  r'expected lines that end in \n or \r\n')
             yield n, _text(line, f'{path}, line {n}')
 
-# %% ../nbs/foundations/files.ipynb #5fb06292
+# %% ../nbs/foundations/files.ipynb #1dbc04bb
 # a character in two halves, a half that is alone or a NUL, any other escape
 _ESCAPES = re.compile(r'\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u(?:0000|[dD][89a-fA-F]..))|\\.')
 
@@ -184,7 +184,7 @@ def write_json(
     text = json.dumps(data, indent=indent, ensure_ascii=False)
     with write_beside(path) as part: part.write_text(text+'\n', encoding='utf-8')
 
-# %% ../nbs/foundations/files.ipynb #5ca3e45d
+# %% ../nbs/foundations/files.ipynb #e1f4b62a
 class _Name:
     "What a pickle names instead of bringing it: never looked up, never called"
     def __init__(self, name): self.name = name
@@ -207,7 +207,7 @@ class _Dtype:
 # one letter for the kind and the size of one entry: f4 is float32
 _SAFE_CODE = re.compile('b1|[iu][1248]|f[248]|[US][0-9]{1,7}')
 
-# %% ../nbs/foundations/files.ipynb #95670b47
+# %% ../nbs/foundations/files.ipynb #a1d12eca
 def _array(
     data, # what the array holds: its bytes; for Python objects a list of them
     dtype:_Dtype, # type of an entry
@@ -223,9 +223,12 @@ def _array(
         raise ValueError(f'an array of {found} whose shape does not fit its bytes')
     # text of width 0 has no bytes, and may have any number of entries
     if not found.itemsize: raise ValueError('an array of empty texts')
+    # four bytes a character: NumPy would make a text of numbers that are no characters
+    if found.kind=='U' and (np.frombuffer(data, f'{found.str[0]}u4')>sys.maxunicode).any():
+        raise ValueError('an array of texts with numbers that are no characters')
     return np.frombuffer(data, found).reshape(shape, order=order)
 
-# %% ../nbs/foundations/files.ipynb #b750442f
+# %% ../nbs/foundations/files.ipynb #8c593120
 class _Array:
     "An array whose contents follow later in the pickle"
     def __init__(self, *_): self.value = self
@@ -251,7 +254,7 @@ for core in ('core','_core'):
                f'numpy.{core}.multiarray scalar':_scalar,
                f'numpy.{core}.numeric _frombuffer':_array}
 
-# %% ../nbs/foundations/files.ipynb #b4f9178a
+# %% ../nbs/foundations/files.ipynb #5572c4e5
 class _Machine:
     "Follows the instructions of a pickle; calls only the functions it is given"
     def __init__(self,
@@ -283,7 +286,7 @@ class _Machine:
         self.stack = self.below.pop()
         return found
 
-# %% ../nbs/foundations/files.ipynb #90f5704b
+# %% ../nbs/foundations/files.ipynb #a19140d1
 @patch
 def collect(self:_Machine,
     items # entries for the list or dict on top of the stack
@@ -326,7 +329,7 @@ def copy(self:_Machine, value):
     if type(value) is dict: return {key:self.copy(v) for key,v in value.items()}
     return value
 
-# %% ../nbs/foundations/files.ipynb #e092c640
+# %% ../nbs/foundations/files.ipynb #92945dff
 @patch
 def name(self:_Machine,
     name:str # module and name, with a space between
@@ -361,7 +364,7 @@ def build(self:_Machine, _):
     if not isinstance(made, (_Dtype,_Array)): raise ValueError('it changes what is no array')
     self.push(made.build(state))
 
-# %% ../nbs/foundations/files.ipynb #dc6e313f
+# %% ../nbs/foundations/files.ipynb #9276e1e3
 _LEAVES = ['INT','BININT','BININT1','BININT2','LONG','LONG1','LONG4','FLOAT','BINFLOAT',
            'UNICODE','SHORT_BINUNICODE','BINUNICODE','BINUNICODE8',
            'SHORT_BINBYTES','BINBYTES','BINBYTES8','BYTEARRAY8']
@@ -403,7 +406,7 @@ def dict_(self:_Machine, _):
 
 _STEPS['DICT'] = _Machine.dict_
 
-# %% ../nbs/foundations/files.ipynb #2fa0179b
+# %% ../nbs/foundations/files.ipynb #f2755129
 def plain_pickle(
     data:bytes, # a pickle
     more:dict|None=None, # functions to call for further names

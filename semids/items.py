@@ -41,7 +41,7 @@ class ItemVectors:
         width = self.vectors_NE.shape[1]
         return f'{len(self):,} item vectors of width {width} from {self.source}'
 
-# %% ../nbs/foundations/items.ipynb #e248b03e
+# %% ../nbs/foundations/items.ipynb #a4432983
 def _plain_ids(ids, source):
     "Ids in a row that has an order; `InputError` for a set, one string, a table"
     if isinstance(ids, (str,bytes,dict,set,frozenset)) or not hasattr(ids, '__len__'):
@@ -182,7 +182,7 @@ def _strided(
     steps = [step*flat.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(flat[start:], shape, steps)
 
-# %% ../nbs/foundations/items.ipynb #b7c93700
+# %% ../nbs/foundations/items.ipynb #adda4de5
 def _stored(files, storage):
     "The numbers of a storage; `storage` is what PyTorch writes of it"
     _,kind,name,*_ = storage
@@ -218,7 +218,7 @@ def _read_pt(path):
 _readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle, '.npy':_read_npy,
             '.pt':_read_pt}
 
-# %% ../nbs/foundations/items.ipynb #dc68b5a2
+# %% ../nbs/foundations/items.ipynb #50f19e25
 def _decoded_size(
     directory, # metadata of a Parquet file
     columns # names
@@ -246,7 +246,7 @@ def _check_columns(path, schema, columns):
     if not is_list or not (pa.types.is_floating(number) or pa.types.is_integer(number)):
         raise InputError(f'{path}: column {columns[1]!r} is {kind}; expected lists of numbers')
 
-# %% ../nbs/foundations/items.ipynb #5c35093a
+# %% ../nbs/foundations/items.ipynb #3128a112
 def _open_parquet(path, columns):
     "A Parquet file of vectors; `InputError` if it is none or if it would not fit"
     with reading(path, 'item vectors'):
@@ -263,7 +263,7 @@ def _open_parquet(path, columns):
         return pyarrow.parquet.ParquetFile(path, read_dictionary=[columns[0]],
                                            pre_buffer=False, buffer_size=2**20)
 
-# %% ../nbs/foundations/items.ipynb #8176c1df
+# %% ../nbs/foundations/items.ipynb #3221a69b
 def _refuse_null(column, place, first):
     "`InputError` with the row of the first value that is missing"
     if not column.null_count: return
@@ -286,7 +286,7 @@ def _vectors_of(column, path, first):
     x_NE = values.to_numpy(zero_copy_only=False).reshape(len(column), E)
     return x_NE.astype(np.float32, copy=False)
 
-# %% ../nbs/foundations/items.ipynb #08f344b2
+# %% ../nbs/foundations/items.ipynb #aa12ff87
 def _ids_of(column, path, first):
     "A piece of a column of ids as a list; `InputError` if an id is missing or occurs twice"
     _refuse_null(column, path, first)
@@ -298,7 +298,7 @@ def _ids_of(column, path, first):
                          f'first {words[:3]}')
     return column.dictionary.take(column.indices).to_pylist()
 
-# %% ../nbs/foundations/items.ipynb #f02ad156
+# %% ../nbs/foundations/items.ipynb #7dfa4da0
 def _parquet_pieces(path, columns, rows):
     "Pairs of ids and vectors, `rows` at a time"
     file = _open_parquet(path, columns)
@@ -337,7 +337,7 @@ def _read_parquet(path, id_column, vector_column):
 
 _readers['.parquet'] = _read_parquet
 
-# %% ../nbs/foundations/items.ipynb #13d40650
+# %% ../nbs/foundations/items.ipynb #d6b54f55
 def vector_shards(
     path, # a Parquet file, or a folder of them, which are read in the order of their names
     id_column:str='item_id', # the column of ids

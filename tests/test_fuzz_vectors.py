@@ -180,6 +180,8 @@ PICKLES = {
     'ids in a table': (pickle.dumps({'item_id': [['a']]*3, 'embedding': X}), 'is a list'),
     'ids in one string': (pickle.dumps({'item_id': 'abc', 'embedding': X}), 'are a str'),
     'long integer': (pickle.dumps({'item_id': [2**70]*3, 'embedding': X}), 'over 64 bits'),
+    'no characters': (pickle.dumps({'item_id': np.array(['ab']*3), 'embedding': X}, 4)
+                      .replace('ab'.encode('utf-32-le'), b'\xff'*8), 'numbers that are no characters'),
     'other keys': (pickle.dumps({'id': IDS, 'x': X}), "without 'item_id'"),
 }
 
