@@ -41,7 +41,7 @@ class ItemVectors:
         width = self.vectors_NE.shape[1]
         return f'{len(self):,} item vectors of width {width} from {self.source}'
 
-# %% ../nbs/foundations/items.ipynb #a4432983
+# %% ../nbs/foundations/items.ipynb #6f192375
 def _plain_ids(ids, source):
     "Ids in a row that has an order; `InputError` for a set, one string, a table"
     if isinstance(ids, (str,bytes,dict,set,frozenset)) or not hasattr(ids, '__len__'):
@@ -182,7 +182,7 @@ def _strided(
     steps = [step*flat.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(flat[start:], shape, steps)
 
-# %% ../nbs/foundations/items.ipynb #adda4de5
+# %% ../nbs/foundations/items.ipynb #f95a8a2a
 def _stored(files, storage):
     "The numbers of a storage; `storage` is what PyTorch writes of it"
     _,kind,name,*_ = storage
@@ -218,7 +218,7 @@ def _read_pt(path):
 _readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle, '.npy':_read_npy,
             '.pt':_read_pt}
 
-# %% ../nbs/foundations/items.ipynb #50f19e25
+# %% ../nbs/foundations/items.ipynb #3816aa03
 def _decoded_size(
     directory, # metadata of a Parquet file
     columns # names
@@ -246,7 +246,13 @@ def _check_columns(path, schema, columns):
     if not is_list or not (pa.types.is_floating(number) or pa.types.is_integer(number)):
         raise InputError(f'{path}: column {columns[1]!r} is {kind}; expected lists of numbers')
 
-# %% ../nbs/foundations/items.ipynb #3128a112
+def _refuse_size(path, size):
+    "`InputError` if a file claims to hold much more than its bytes can tell"
+    if size<=4*path.stat().st_size+3*2**24: return
+    raise InputError(f'{path}: {path.stat().st_size:,} bytes that become {size:,}; '
+                     'expected at most four times as many and 48 MB')
+
+# %% ../nbs/foundations/items.ipynb #da36302b
 def _open_parquet(path, columns):
     "A Parquet file of vectors; `InputError` if it is none or if it would not fit"
     with reading(path, 'item vectors'):
@@ -254,31 +260,30 @@ def _open_parquet(path, columns):
         size = _decoded_size(directory, columns)
         schema = directory.schema.to_arrow_schema()
     _check_columns(path, schema, columns)
-    if size>4*path.stat().st_size+3*2**24:
-        raise InputError(f'{path}: {path.stat().st_size:,} bytes that become {size:,}; '
-                         'expected at most four times as many and 48 MB')
+    _refuse_size(path, size)
     with reading(path, 'item vectors'):
         # ids as numbers of a dictionary: a long id that is repeated is stored once.
         # No buffer before: the file is read as it is needed, a megabyte at a time
         return pyarrow.parquet.ParquetFile(path, read_dictionary=[columns[0]],
                                            pre_buffer=False, buffer_size=2**20)
 
-# %% ../nbs/foundations/items.ipynb #3221a69b
+# %% ../nbs/foundations/items.ipynb #6194a175
 def _refuse_null(column, place, first):
     "`InputError` with the row of the first value that is missing"
     if not column.null_count: return
     row = column.is_null().index(True).as_py()
     raise InputError(f'{place}: row {first+row} has no value')
 
-def _vectors_of(column, path, first):
+def _vectors_of(column, path, first, E):
     "A piece of a column of lists as a matrix; `InputError` names the row that does not fit"
     _refuse_null(column, path, first)
-    width_N = pc.list_value_length(column).to_numpy()
-    E = width_N[0]
-    if (width_N!=E).any():
-        row = (width_N!=E).argmax()
-        found = f'row {first+row} has a vector of width {width_N[row]}'
-        raise InputError(f'{path}: {found}; expected {E}, as in row {first}')
+    width_R = pc.list_value_length(column).to_numpy()
+    # the first row says how wide all of them are
+    if E is None: E = int(width_R[0])
+    if (width_R!=E).any():
+        row = (width_R!=E).argmax()
+        found = f'row {first+row} has a vector of width {width_R[row]}'
+        raise InputError(f'{path}: {found}; expected {E}, as in the rows before')
     values = column.flatten()
     if values.null_count:
         row = values.is_null().index(True).as_py()//E
@@ -286,7 +291,7 @@ def _vectors_of(column, path, first):
     x_NE = values.to_numpy(zero_copy_only=False).reshape(len(column), E)
     return x_NE.astype(np.float32, copy=False)
 
-# %% ../nbs/foundations/items.ipynb #aa12ff87
+# %% ../nbs/foundations/items.ipynb #1629d6d2
 def _ids_of(column, path, first):
     "A piece of a column of ids as a list; `InputError` if an id is missing or occurs twice"
     _refuse_null(column, path, first)
@@ -298,10 +303,15 @@ def _ids_of(column, path, first):
                          f'first {words[:3]}')
     return column.dictionary.take(column.indices).to_pylist()
 
-# %% ../nbs/foundations/items.ipynb #7dfa4da0
-def _parquet_pieces(path, columns, rows):
+# %% ../nbs/foundations/items.ipynb #0e3b68ad
+def _pieces(
+    path, # of the file
+    file, # the same, open
+    columns, # of ids and of vectors
+    rows, # at a time
+    E=None # width of a vector; None: that of the first
+):
     "Pairs of ids and vectors, `rows` at a time"
-    file = _open_parquet(path, columns)
     pieces = file.iter_batches(rows, columns=list(columns))
     first = 0
     while True:
@@ -310,34 +320,34 @@ def _parquet_pieces(path, columns, rows):
         # a group of rows may be empty
         if not len(piece): continue
         ids = _ids_of(piece[columns[0]], path, first)
-        yield ids, _vectors_of(piece[columns[1]], path, first)
+        x_RE = _vectors_of(piece[columns[1]], path, first, E)
+        yield ids, x_RE
         first += len(ids)
-
-def _stacked(pieces, N, path):
-    "Pieces as one matrix; each is dropped when it is copied"
-    E = pieces[0].shape[1]
-    x_NE = np.empty((N, E), np.float32)
-    while pieces:
-        end = N
-        piece = pieces.pop()
-        N -= len(piece)
-        if piece.shape[1]!=E:
-            found = f'row {N} has a vector of width {piece.shape[1]}'
-            raise InputError(f'{path}: {found}; expected {E}, as in row 0')
-        x_NE[N:end] = piece
-    return x_NE
+        E = x_RE.shape[1]
 
 def _read_parquet(path, id_column, vector_column):
+    columns = (id_column,vector_column)
+    file = _open_parquet(path, columns)
+    N = file.metadata.num_rows
+    ids = []
     # 4,096 rows are small beside the whole
-    pieces = list(_parquet_pieces(path, (id_column,vector_column), 4096))
-    if not pieces: raise InputError(f'{path}: holds no rows; expected item vectors')
-    ids = [i for piece,_ in pieces for i in piece]
-    pieces = [x for _,x in pieces]
-    return ids, _stacked(pieces, len(ids), path)
+    for piece,x_RE in _pieces(path, file, columns, 4096):
+        if not ids: x_NE = _room(path, N, x_RE.shape[1])
+        start = len(ids)
+        ids += piece
+        if len(ids)<=N: x_NE[start:len(ids)] = x_RE
+    if not ids or len(ids)!=N:
+        raise InputError(f'{path}: holds {len(ids):,} rows of {N:,}; expected item vectors')
+    return ids, x_NE
+
+def _room(path, N, E):
+    "Where `N` vectors will be; `InputError` if the file is too small to hold them"
+    _refuse_size(path, 8*N*E)
+    return np.empty((N, E), np.float32)
 
 _readers['.parquet'] = _read_parquet
 
-# %% ../nbs/foundations/items.ipynb #d6b54f55
+# %% ../nbs/foundations/items.ipynb #f2287b30
 def vector_shards(
     path, # a Parquet file, or a folder of them, which are read in the order of their names
     id_column:str='item_id', # the column of ids
@@ -348,8 +358,11 @@ def vector_shards(
     path = Path(path)
     files = sorted(path.glob('*.parquet')) if path.is_dir() else [path]
     if not files: raise InputError(f'{path}: no file ends in .parquet')
+    columns = (id_column,vector_column)
+    E = None
     for file in files:
-        for ids,x_RE in _parquet_pieces(file, (id_column,vector_column), rows):
+        for ids,x_RE in _pieces(file, _open_parquet(file, columns), columns, rows, E):
+            E = x_RE.shape[1]
             yield ItemVectors(ids, x_RE, str(file))
 
 # %% ../nbs/foundations/items.ipynb #15ae7816

@@ -181,7 +181,7 @@ PICKLES = {
     'ids in one string': (pickle.dumps({'item_id': 'abc', 'embedding': X}), 'are a str'),
     'long integer': (pickle.dumps({'item_id': [2**70]*3, 'embedding': X}), 'over 64 bits'),
     'no characters': (pickle.dumps({'item_id': np.array(['ab']*3), 'embedding': X}, 4)
-                      .replace('ab'.encode('utf-32-le'), b'\xff'*8), 'numbers that are no characters'),
+                      .replace('ab'.encode('utf-32-le'), b'\xff'*8), 'are no characters'),
     'other keys': (pickle.dumps({'id': IDS, 'x': X}), "without 'item_id'"),
 }
 
@@ -263,7 +263,7 @@ def test_safetensors_of_another_kind(tmp_path):
     (IDS, [['x']]*3, 'expected lists of numbers'),
     (IDS, [[[1.]]]*3, 'expected lists of numbers'),
     ([1.5, 2.5, 3.5], [[1.]]*3, 'the id of row 0 is a float'),
-    ([], pa.array([], pa.list_(pa.float32())), 'holds no rows')])
+    ([], pa.array([], pa.list_(pa.float32())), 'holds 0 rows')])
 def test_parquet_is_refused(ids, x, says, tmp_path):
     ids = ids or pa.array([], pa.string())
     pq.write_table(pa.table({'item_id': ids, 'embedding': x}), tmp_path/'v.parquet')
