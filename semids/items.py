@@ -41,7 +41,7 @@ class ItemVectors:
         width = self.vectors_NE.shape[1]
         return f'{len(self):,} item vectors of width {width} from {self.source}'
 
-# %% ../nbs/foundations/items.ipynb #6f192375
+# %% ../nbs/foundations/items.ipynb #f2b1ebb9
 def _plain_ids(ids, source):
     "Ids in a row that has an order; `InputError` for a set, one string, a table"
     if isinstance(ids, (str,bytes,dict,set,frozenset)) or not hasattr(ids, '__len__'):
@@ -68,7 +68,10 @@ def _as_matrix(x_NE, source):
     with reading(source, 'item vectors'): x_NE = np.asarray(x_NE)
     if x_NE.dtype.kind not in 'biuf':
         raise InputError(f'{source}: vectors are of type {x_NE.dtype}; expected real numbers')
-    # too large for float32 becomes infinite, and is refused as such
+    return _float32(x_NE)
+
+def _float32(x_NE):
+    # what is too large for it becomes infinite, and is refused as such
     with np.errstate(over='ignore'): return x_NE.astype(np.float32, copy=False)
 
 # %% ../nbs/foundations/items.ipynb #47cfa790
@@ -182,7 +185,7 @@ def _strided(
     steps = [step*flat.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(flat[start:], shape, steps)
 
-# %% ../nbs/foundations/items.ipynb #f95a8a2a
+# %% ../nbs/foundations/items.ipynb #8e703b60
 def _stored(files, storage):
     "The numbers of a storage; `storage` is what PyTorch writes of it"
     _,kind,name,*_ = storage
@@ -218,7 +221,7 @@ def _read_pt(path):
 _readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle, '.npy':_read_npy,
             '.pt':_read_pt}
 
-# %% ../nbs/foundations/items.ipynb #3816aa03
+# %% ../nbs/foundations/items.ipynb #7dab0b83
 def _decoded_size(
     directory, # metadata of a Parquet file
     columns # names
@@ -252,7 +255,7 @@ def _refuse_size(path, size):
     raise InputError(f'{path}: {path.stat().st_size:,} bytes that become {size:,}; '
                      'expected at most four times as many and 48 MB')
 
-# %% ../nbs/foundations/items.ipynb #da36302b
+# %% ../nbs/foundations/items.ipynb #f04310e3
 def _open_parquet(path, columns):
     "A Parquet file of vectors; `InputError` if it is none or if it would not fit"
     with reading(path, 'item vectors'):
@@ -267,7 +270,7 @@ def _open_parquet(path, columns):
         return pyarrow.parquet.ParquetFile(path, read_dictionary=[columns[0]],
                                            pre_buffer=False, buffer_size=2**20)
 
-# %% ../nbs/foundations/items.ipynb #6194a175
+# %% ../nbs/foundations/items.ipynb #d7a7c2c2
 def _refuse_null(column, place, first):
     "`InputError` with the row of the first value that is missing"
     if not column.null_count: return
@@ -288,10 +291,9 @@ def _vectors_of(column, path, first, E):
     if values.null_count:
         row = values.is_null().index(True).as_py()//E
         raise InputError(f'{path}: the vector of row {first+row} has a gap')
-    x_NE = values.to_numpy(zero_copy_only=False).reshape(len(column), E)
-    return x_NE.astype(np.float32, copy=False)
+    return _float32(values.to_numpy(zero_copy_only=False).reshape(len(column), E))
 
-# %% ../nbs/foundations/items.ipynb #1629d6d2
+# %% ../nbs/foundations/items.ipynb #4cabe197
 def _ids_of(column, path, first):
     "A piece of a column of ids as a list; `InputError` if an id is missing or occurs twice"
     _refuse_null(column, path, first)
@@ -303,7 +305,7 @@ def _ids_of(column, path, first):
                          f'first {words[:3]}')
     return column.dictionary.take(column.indices).to_pylist()
 
-# %% ../nbs/foundations/items.ipynb #0e3b68ad
+# %% ../nbs/foundations/items.ipynb #656f8e77
 def _pieces(
     path, # of the file
     file, # the same, open
@@ -347,7 +349,7 @@ def _room(path, N, E):
 
 _readers['.parquet'] = _read_parquet
 
-# %% ../nbs/foundations/items.ipynb #f2287b30
+# %% ../nbs/foundations/items.ipynb #88be4ffe
 def vector_shards(
     path, # a Parquet file, or a folder of them, which are read in the order of their names
     id_column:str='item_id', # the column of ids

@@ -120,6 +120,28 @@ def test_any_bytes_are_read_or_refused(suffix, tmp_path):
             assert len(message) <= 300 and '\n' not in message and path.name in message, message
     check()
 
+def text(word): return b'\x8c'+bytes([len(word)])+word.encode()
+
+INSTRUCTIONS = [b']', b'}', b')', b'(', b'a', b'e', b's', b'u', b'l', b'd', b't', b'\x85', b'\x86',
+                b'\x87', b'\x94', b'h\0', b'h\1', b'h\2', b'q\0', b'q\1', b'R', b'b', b'\x93', b'N',
+                b'K\1', b'K\2', b'J\xff\xff\xff\xff', b'M\0\x10', b'\x89', b'C\x08abcdefgh',
+                b'G?\xf0'+bytes(6), b'cnumpy\nndarray\n', b'cnumpy\ndtype\n', b'c_codecs\nencode\n',
+                b'cnumpy._core.multiarray\n_reconstruct\n', b'cnumpy._core.multiarray\nscalar\n',
+                b'cnumpy._core.numeric\n_frombuffer\n', b'Q', b'0', b'2', b'\x81',
+                *map(text, ('item_id', 'embedding', 'f8', 'U2', 'O8', '<', 'C', 'latin1', 'a'))]
+# what belongs together, so that some programs come far
+FLOATS = b'cnumpy\ndtype\n'+text('f8')+b'\x85R(K\3'+text('<')+b'NNNJ\xff\xff\xff\xffK\0K\0tb'
+PROGRAMS = [FLOATS, b'cnumpy._core.numeric\n_frombuffer\n(C\x08abcdefgh'+FLOATS,
+            b'cnumpy._core.multiarray\n_reconstruct\n)R(K\1K\1\x85'+FLOATS+b'\x89']
+
+@given(st.lists(st.sampled_from(INSTRUCTIONS+PROGRAMS), max_size=40))
+@fuzz
+def test_any_program_is_followed_or_refused(tmp_path_factory, program):
+    path = tmp_path_factory.getbasetemp()/'program.pkl'
+    path.write_bytes(b''.join(program)+b'.')
+    try: read(path)
+    except InputError as e: assert len(str(e)) <= 300 and 'program.pkl' in str(e)
+
 @pytest.mark.parametrize('suffix', [s for s in VALID if s != '.json'])
 def test_valid_files_are_read(suffix, tmp_path):
     for data in VALID[suffix]:
@@ -259,6 +281,7 @@ def test_safetensors_of_another_kind(tmp_path):
     (IDS, [[1.], [2.], [3., 4.]], 'row 2 has a vector of width 2; expected 1'),
     (['a', None, 'c'], [[1.]]*3, 'row 1 has no value'),
     (['a', 'b', 'a'], [[1.]]*3, "first ['a']"),
+    (IDS, [[1e300]]*3, 'has inf in column 0'),
     (IDS, [1., 2., 3.], 'expected lists of numbers'),
     (IDS, [['x']]*3, 'expected lists of numbers'),
     (IDS, [[[1.]]]*3, 'expected lists of numbers'),
