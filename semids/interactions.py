@@ -26,6 +26,9 @@ def as_ids(
     "Raw ids as strings; `InputError` for anything that is neither a string nor an integer"
     if isinstance(values, (pa.Array,pa.ChunkedArray)):
         return _strings(_text_of(values, where), where)
+    # a string is a sequence too, of letters
+    if isinstance(values, (str,bytes)):
+        raise InputError(f'{where}: one text, {values!r}; expected a list of ids')
     if not isinstance(values, np.ndarray): values = np.array(list(values), dtype=object)
     _refuse_shape(values, where)
     kind = values.dtype.kind
@@ -104,13 +107,17 @@ def _refuse_gaps(
 def _text_of(column, where):
     "A column of Arrow as text; `InputError` if it can hold no ids"
     _refuse_gaps(column, where)
-    is_coded = pa.types.is_dictionary(column.type)
-    kind = column.type.value_type if is_coded else column.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if not (is_text or pa.types.is_integer(kind) or pa.types.is_string_view(kind)):
-        raise InputError(f'{where}: a column of {kind}; an id is a string or an integer')
-    if is_coded: column = column.cast(kind)
-    return column.cast(pa.large_string())
+    kind = _kind(column.type)
+    _refuse_kind(kind, where)
+    return column.cast(kind).cast(pa.large_string())
+
+def _kind(kind): return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+def _refuse_kind(kind, where):
+    "`InputError` for a type of Arrow that can hold no ids"
+    if pa.types.is_integer(kind) or pa.types.is_string_view(kind): return
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind): return
+    raise InputError(f'{where}: a column of {kind}; an id is a string or an integer')
 
 # %% ../nbs/foundations/interactions.ipynb #e950be47
 def _refuse_wide(
@@ -229,8 +236,7 @@ def _time_column(values):
         values = np.asarray(values)
         # Arrow knows only the byte order of this machine
         values = pa.array(values.astype(values.dtype.newbyteorder('='), copy=False))
-    is_coded = pa.types.is_dictionary(values.type)
-    return values.cast(values.type.value_type) if is_coded else values
+    return values.cast(_kind(values.type))
 
 def _from_floats(times, where):
     "Floats as integers in the same order; `InputError` if there are none"
@@ -331,7 +337,8 @@ def from_frame(cls:Interactions,
 # %% ../nbs/foundations/interactions.ipynb #953fb02b
 def _check_columns(schema, user, item, time, source):
     "`InputError` for a column that is missing or there twice"
-    names = schema.names
+    # a name may hold bytes that are not UTF-8
+    with reading(source, 'a table'): names = schema.names
     for name in _needed(user, item, time):
         n = names.count(name)
         if n>1: raise InputError(f'{source}: {n} columns {name!r} in {names}; expected one')
@@ -382,17 +389,20 @@ def _refuse_floats(column, name, path):
 def _read_parquet(path, user, item, time):
     "The columns of a Parquet file that are needed"
     with reading(path, 'Parquet'):
-        # Parquet numbers the distinct strings of a column, and we can use its numbers
-        file = pa.parquet.ParquetFile(path, read_dictionary=[user,item])
-        schema = file.schema_arrow
+        metadata = pa.parquet.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
     _check_columns(schema, user, item, time, path)
+    for name in (user,item): _refuse_kind(_kind(schema.field(name).type), f'{path}: {name!r}')
     needed = _needed(user, item, time)
-    with reading(path, 'Parquet'): unpacked = _unpacked(file.metadata, needed)
+    with reading(path, 'Parquet'): unpacked = _unpacked(metadata, needed)
     size = path.stat().st_size
-    if file.metadata.num_rows>1000*size or unpacked>100*size+2**26:
+    if metadata.num_rows>1000*size or unpacked>100*size+2**26:
         raise InputError(f'{path}: {size:,} bytes unpack to {unpacked:,} bytes and '
-                         f'{file.metadata.num_rows:,} rows; no log packs so well')
-    with reading(path, 'Parquet'): return file.read(columns=needed)
+                         f'{metadata.num_rows:,} rows; no log packs so well')
+    with reading(path, 'Parquet'):
+        # Parquet numbers the distinct strings of a column, and we can use its numbers
+        file = pa.parquet.ParquetFile(path, metadata=metadata, read_dictionary=[user,item])
+        return file.read(columns=needed)
 
 def _unpacked(metadata, names):
     "Bytes of some columns of a Parquet file once unpacked"
