@@ -402,7 +402,10 @@ def _read_parquet(path, user, item, time):
     with reading(path, 'Parquet'):
         # Parquet numbers the distinct strings of a column, and we can use its numbers
         file = pa.parquet.ParquetFile(path, metadata=metadata, read_dictionary=[user,item])
-        return file.read(columns=needed)
+        table = file.read(columns=needed)
+        # a spoilt file may number more strings than it has
+        table.validate(full=True)
+        return table
 
 def _unpacked(metadata, names):
     "Bytes of some columns of a Parquet file once unpacked"
@@ -517,6 +520,7 @@ def with_times(self:Interactions,
     path # text file in the same layout: `user time time ...`, same users, one time per action
 )->Interactions:
     "The same interactions with times from a file; `InputError` names the line that does not fit"
+    with reading(path, 'times'): open(path, 'rb').close()
     times = []
     users = list(zip(self.user_ids.tolist(), self.lengths_U.tolist()))
     for n,line in read_lines(path):
@@ -534,7 +538,8 @@ def with_times(self:Interactions,
 def _ascending(words, place):
     "Words as integer times; `InputError` if one is no integer or less than the one before"
     try: times = np.array(words, np.int64)
-    except ValueError: raise InputError(f'{place}: a time is not an integer') from None
+    except (ValueError,OverflowError):
+        raise InputError(f'{place}: a time is not an integer of 64 bits') from None
     if (np.diff(times)<0).any(): raise InputError(f'{place}: times go backwards')
     return times
 
