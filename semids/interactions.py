@@ -413,6 +413,13 @@ def _unpacked(metadata, names):
     chunks = [group.column(c) for group in groups for c in range(group.num_columns)]
     return sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in names)
 
+# %% ../nbs/foundations/interactions.ipynb #8c53f23b
+def _refuse_unreadable(path):
+    "`InputError` if there is no file, or none that this user may read"
+    if path.exists() and not path.is_file():
+        raise InputError(f'{path}: a folder or a device; expected a file')
+    with reading(path, 'a file'): open(path, 'rb').close()
+
 # %% ../nbs/foundations/interactions.ipynb #e9163ac8
 def read_interactions(
     path, # `.txt`, `.inter.json`, `.csv` or `.parquet`
@@ -423,8 +430,7 @@ def read_interactions(
     "Interactions from a file; `InputError` names the file, and the line where there is one"
     path = Path(path)
     if not path.exists(): raise InputError(f'{path}: no such file; expected interactions')
-    # a folder, or a file that this user may not read
-    with reading(path, 'interactions'): open(path, 'rb').close()
+    _refuse_unreadable(path)
     if path.suffix in ('.csv','.parquet'):
         read = _read_csv if path.suffix=='.csv' else _read_parquet
         table = read(path, user, item, time)
@@ -520,7 +526,7 @@ def with_times(self:Interactions,
     path # text file in the same layout: `user time time ...`, same users, one time per action
 )->Interactions:
     "The same interactions with times from a file; `InputError` names the line that does not fit"
-    with reading(path, 'times'): open(path, 'rb').close()
+    _refuse_unreadable(Path(path))
     times = []
     users = list(zip(self.user_ids.tolist(), self.lengths_U.tolist()))
     for n,line in read_lines(path):
