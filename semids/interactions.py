@@ -37,8 +37,8 @@ def as_ids(
     texts = _texts(values.tolist(), where)
     lengths = [len(text) for text in texts]
     longest = max(lengths, default=0)
-    place = f'{where}: entry {lengths.index(longest)}' if texts else where
-    _refuse_wide(longest, len(texts), sum(lengths), place)
+    if wrong := _too_wide(longest, len(texts), sum(lengths)):
+        raise InputError(f'{where}: entry {lengths.index(longest)} {wrong}')
     return np.array(texts, np.str_)
 
 # %% ../nbs/foundations/interactions.ipynb #765a2cc0
@@ -120,17 +120,16 @@ def _refuse_kind(kind, where):
     raise InputError(f'{where}: a column of {kind}; an id is a string or an integer')
 
 # %% ../nbs/foundations/interactions.ipynb #e950be47
-def _refuse_wide(
+def _too_wide(
     longest:int, # characters of the longest id
     n:int, # ids
-    size:int, # characters or bytes of all of them
-    place:str # of the longest
-):
-    "`InputError` if one long id would make the array of all many times as large as they are"
+    size:int # characters or bytes of all of them
+): # text or None
+    "What is wrong if one id makes the array of all many times as large as they are"
     room = 4*longest*n
-    if room<=16*size+2**28: return
-    raise InputError(f'{place} has {longest:,} characters; {n:,} ids as wide as that '
-                     f'need {room/1e9:.1f} GB; expected ids of similar length')
+    if room<=16*size+2**28: return None
+    return (f'has {longest:,} characters; {n:,} ids as wide as that '
+            f'need {room/1e9:.1f} GB; expected ids of similar length')
 
 def _strings(text, where, row_of=None):
     "Text of Arrow as strings of NumPy; `InputError` names the row of the first that is no id"
@@ -142,10 +141,15 @@ def _strings(text, where, row_of=None):
                      ('holds a NUL character',_has_nul(text).index(True))):
         k = at.as_py()
         if k>=0: raise InputError(f'{place(k)} {wrong}: {text[k].as_py()!r}; expected text')
-    longest = pa.compute.max(lengths).as_py() or 0
-    k = lengths.index(longest).as_py()
-    _refuse_wide(longest, len(text), text.nbytes, place(k))
-    return text.to_numpy(zero_copy_only=False).astype(np.str_)
+    longest = pa.compute.max(lengths).as_py() or 1
+    if wrong := _too_wide(longest, len(text), text.nbytes):
+        raise InputError(f'{place(lengths.index(longest).as_py())} {wrong}')
+    ids = np.zeros(len(text), f'U{longest}')
+    # Python's strings are many times as large: only some of them at a time
+    for begin in range(0, len(text), 2**16):
+        piece = text[begin:begin+2**16]
+        ids[begin:begin+2**16] = piece.to_pylist()
+    return ids
 
 def _has_nul(text): return pa.compute.match_substring(text, '\0')
 
