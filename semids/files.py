@@ -15,6 +15,7 @@ import numpy as np
 from fastcore.basics import patch
 
 from .errors import InputError, reading
+from .settings import unique_keys
 
 # %% ../nbs/foundations/files.ipynb #e8932034
 @contextmanager
@@ -156,8 +157,8 @@ def read_json(
     path, # file to read
     pairs:bool=False # objects as lists of pairs, so that repeated keys can be seen?
 ):
-    "JSON from a file; `InputError` names file, line and column"
-    hook = (lambda items: items) if pairs else None
+    "JSON from a file; `InputError` names file, line and column, or a key that occurs twice"
+    hook = (lambda items: items) if pairs else unique_keys
     text = _read_text(path)
     if not text.strip(): raise InputError(f'{path}: empty; expected JSON')
     _refuse_escapes(path, text)
@@ -169,6 +170,7 @@ def read_json(
             # Python reads no integer of more digits
             most = sys.get_int_max_str_digits()
             number = re.search(rf'\d{{{most+1},}}', text)
+            if number is None: raise
             raise InputError(f'{_json_place(path, text, number.start())}: '
                              f'an integer of over {most} digits') from None
     _refuse_depth(path, data)

@@ -75,7 +75,8 @@ def main():
         others = ('hostile', 'recommender', 'faults', 'processes')
         cases, _ = pytest([here/f'test_{name}.py' for name in others], folder)
         found = dict(version=semids.__version__, python=sys.version.split()[0],
-                     cores=os.cpu_count(), kills=kills, fuzz=fuzz, cases=rows(cases), seconds=round(time.time()-began))
+                     cores=os.cpu_count(), kills=kills, fuzz=fuzz, cases=rows(cases),
+                     seconds=round(time.time()-began))
     args.out.write_text(json.dumps(found, indent=1)+'\n')
     bad = [row for row in found['fuzz']+found['cases'] if row['passed'] < row['cases']]
     for row in bad: print(row)
