@@ -53,6 +53,8 @@ from .training import TrainingSettings, load_model, save_model
 class DataSettings(Settings):
     "Where histories and item vectors come from; `InputError` if the toy shop is mixed with files"
     interactions:str = option('toy', "file of histories in the data folder; 'toy': the toy shop")
+    time:str = option(
+        'time', "CSV and Parquet: column of times; empty: each user's rows stand in order")
     times:str = option('', 'file of times beside it; empty: none')
     vectors:str = option('toy', "file of item vectors in the data folder; 'toy': the toy shop")
     shuffle_ties:bool = option(False, 'put actions of equal time in random order, by the seed?')
@@ -219,7 +221,7 @@ def load(self:Run)->Data:
         ixs = shop.interactions
         vectors = shop.vectors()
     else:
-        ixs = read_interactions(self.data/data.interactions)
+        ixs = self.read_histories()
         vectors = read_item_vectors(self.data/data.vectors)
         if data.times: ixs = ixs.with_times(self.data/data.times)
         if data.shuffle_ties: ixs = ixs.shuffle_ties(self.settings.seed)
@@ -229,6 +231,17 @@ def load(self:Run)->Data:
     self._loaded = Data(ixs, leave_one_out(ixs), vectors, shop)
     self._loaded_from = hashes
     return self._loaded
+
+# %% ../nbs/pipeline.ipynb #ceec9db4
+@patch
+def read_histories(self:Run)->Interactions:
+    "The file of histories, with the column of times if its format has columns"
+    data = self.settings.data
+    path = self.data/data.interactions
+    # a file of times takes the place of a column
+    time = data.time if data.time and not data.times else None
+    has_columns = path.suffix in ('.csv','.parquet')
+    return read_interactions(path, time=time) if has_columns else read_interactions(path)
 
 # %% ../nbs/pipeline.ipynb #af54786e
 @patch
@@ -495,7 +508,8 @@ def protocol(
     "How a run is measured: what stands beside its numbers in `metrics.json`"
     ixs = run.load().ixs
     about = dict(split='leave-one-out, last item', candidates='all items', hits='items',
-                 data=Path(ixs.source).name, tie_order=ixs.tie_order, users=len(ixs),
+                 data=Path(ixs.source).name, order=ixs.order, tie_order=ixs.tie_order,
+                 users=len(ixs),
                  items=len(ixs.item_ids), actions=len(ixs.items_A),
                  beams=run.settings.evaluation.beams,
                  checkpoint='best NDCG@10 on validation; test scored once')
@@ -581,7 +595,8 @@ def _caption(
     "How the numbers of a table came about, in a line"
     p = metrics['protocol']
     line = [f"{p['users']:,} users of {p['data']}", p['split'], f"all {p['items']:,} items ranked",
-            f"tie order {p['tie_order']}", f"seed {metrics['seed']}"]
+            f"order {p.get('order', 'as given')}", f"tie order {p['tie_order']}",
+            f"seed {metrics['seed']}"]
     if len(parts)==1: line.append(parts[0])
     versus = [m.get('vs_baseline', {}) for part in parts for m in metrics[part].values()]
     strongest = dict.fromkeys(v['baseline'] for v in versus if v)
