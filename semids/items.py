@@ -41,7 +41,7 @@ class ItemVectors:
         width = self.vectors_NE.shape[1]
         return f'{len(self):,} item vectors of width {width} from {self.source}'
 
-# %% ../nbs/foundations/items.ipynb #f2b1ebb9
+# %% ../nbs/foundations/items.ipynb #f9cb97f5
 def _plain_ids(ids, source):
     "Ids in a row that has an order; `InputError` for a set, one string, a table"
     if isinstance(ids, (str,bytes,dict,set,frozenset)) or not hasattr(ids, '__len__'):
@@ -185,7 +185,7 @@ def _strided(
     steps = [step*flat.itemsize for step in steps]
     return np.lib.stride_tricks.as_strided(flat[start:], shape, steps)
 
-# %% ../nbs/foundations/items.ipynb #8e703b60
+# %% ../nbs/foundations/items.ipynb #e08640de
 def _stored(files, storage):
     "The numbers of a storage; `storage` is what PyTorch writes of it"
     _,kind,name,*_ = storage
@@ -221,7 +221,7 @@ def _read_pt(path):
 _readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle, '.npy':_read_npy,
             '.pt':_read_pt}
 
-# %% ../nbs/foundations/items.ipynb #7dab0b83
+# %% ../nbs/foundations/items.ipynb #12badcc6
 def _decoded_size(
     directory, # metadata of a Parquet file
     columns # names
@@ -255,7 +255,7 @@ def _refuse_size(path, size):
     raise InputError(f'{path}: {path.stat().st_size:,} bytes that become {size:,}; '
                      'expected at most four times as many and 48 MB')
 
-# %% ../nbs/foundations/items.ipynb #f04310e3
+# %% ../nbs/foundations/items.ipynb #38778558
 def _open_parquet(path, columns):
     "A Parquet file of vectors; `InputError` if it is none or if it would not fit"
     with reading(path, 'item vectors'):
@@ -270,7 +270,7 @@ def _open_parquet(path, columns):
         return pyarrow.parquet.ParquetFile(path, read_dictionary=[columns[0]],
                                            pre_buffer=False, buffer_size=2**20)
 
-# %% ../nbs/foundations/items.ipynb #d7a7c2c2
+# %% ../nbs/foundations/items.ipynb #d52c00ad
 def _refuse_null(column, place, first):
     "`InputError` with the row of the first value that is missing"
     if not column.null_count: return
@@ -293,7 +293,7 @@ def _vectors_of(column, path, first, E):
         raise InputError(f'{path}: the vector of row {first+row} has a gap')
     return _float32(values.to_numpy(zero_copy_only=False).reshape(len(column), E))
 
-# %% ../nbs/foundations/items.ipynb #4cabe197
+# %% ../nbs/foundations/items.ipynb #85762fff
 def _ids_of(column, path, first):
     "A piece of a column of ids as a list; `InputError` if an id is missing or occurs twice"
     _refuse_null(column, path, first)
@@ -305,7 +305,7 @@ def _ids_of(column, path, first):
                          f'first {words[:3]}')
     return column.dictionary.take(column.indices).to_pylist()
 
-# %% ../nbs/foundations/items.ipynb #656f8e77
+# %% ../nbs/foundations/items.ipynb #bd1d0d92
 def _pieces(
     path, # of the file
     file, # the same, open
@@ -349,7 +349,7 @@ def _room(path, N, E):
 
 _readers['.parquet'] = _read_parquet
 
-# %% ../nbs/foundations/items.ipynb #88be4ffe
+# %% ../nbs/foundations/items.ipynb #0a74ce93
 def vector_shards(
     path, # a Parquet file, or a folder of them, which are read in the order of their names
     id_column:str='item_id', # the column of ids
