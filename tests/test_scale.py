@@ -27,6 +27,8 @@ found = evaluate(markov, split.test, split.count_N, batch_size=64)
 # more processes than users: somebody has nothing to do, and must not wait for ever
 one = evaluate(markov, split.test.subset(torch.arange(1)), split.count_N)
 torch.save((found.items_Uk, one.items_Uk, sum(asked)), f'{sys.argv[1]}.{dist.get_rank()}')
+dist.barrier()
+dist.destroy_process_group()
 '''
 
 def torchrun(folder, program, n):
