@@ -206,8 +206,9 @@ def asked_users(
     seed:int=0 # of the draw
 )->Examples: # the same ones at every validation
     "The users that a validation asks"
+    if not training.valid_users: return valid
     shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
-    return valid.subset(shuffled[:training.valid_users or None])
+    return valid.subset(shuffled[:training.valid_users])
 
 # %% ../nbs/00_sasrec.ipynb #4883830b
 SASREC_TRAINING = SequenceTraining(
