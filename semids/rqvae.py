@@ -251,13 +251,16 @@ def standardize_and_init(
     x_NE:Tensor, # content vectors of the catalogue
     seed:int=0 # of what is drawn at random
 ):
-    "Set mean and scale from the data, and the codebooks by k-means on the latent vectors"
+    "Mean and scale from the data, codebooks by k-means; `InputError` for a spread of 0 or infinity"
     model.mean_E.copy_(x_NE.mean(0))
     mean_square = 0
     for x_BE in x_NE.split(PIECE):
         share = len(x_BE)/len(x_NE)
         mean_square = mean_square+share*(x_BE-model.mean_E).square().mean()
-    model.scale.copy_(mean_square.sqrt().clamp(min=1e-6))
+    model.scale.copy_(mean_square.sqrt())
+    if not 1e-6<=model.scale<torch.inf:
+        raise InputError(f'content vectors with a spread of {model.scale:.0e}; '
+                         'expected 1e-6 to 1e18: multiply them by one number')
 
     # k-means on more items than this takes long and changes little
     g = torch.Generator().manual_seed(seed)
@@ -398,7 +401,8 @@ def check_distinct(
     "`InputError` if all vectors are equal, a warning if there are fewer than codewords"
     found = set()
     for x_E in x_NE.numpy():
-        found.add(x_E.tobytes())
+        # plus 0: there are two zeros, with and without a sign
+        found.add((x_E+0).tobytes())
         if len(found)==K: return K
     if len(found)==1:
         raise InputError(f'all {len(x_NE)} vectors are equal: semantic IDs cannot tell the items '
