@@ -36,9 +36,9 @@ from .files import file_hash, read_json, write_beside, write_json
 from .interactions import Interactions, read_interactions
 from .items import ItemVectors, read_item_vectors
 from .processes import n_processes, rank
-from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, train_rqvae
-from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, item_embeddings, train_sasrec,
-                           write_embeddings)
+from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, check_size, train_rqvae
+from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, SequenceTraining,
+                           item_embeddings, train_sasrec, write_embeddings)
 from .semantic_ids import SemanticIDSettings, health, make_ids, read_ids, write_ids
 from .settings import Settings, describe, option, shown
 from .splits import Split, leave_one_out
@@ -72,7 +72,7 @@ class DataSettings(Settings):
 class SASRecStep(Settings):
     "Step 1"
     model:SASRecSettings = SASRecSettings()
-    training:TrainingSettings = SASREC_TRAINING
+    training:SequenceTraining = SASREC_TRAINING
 
 @dataclass(frozen=True)
 class RQVAEStep(Settings):
@@ -225,6 +225,7 @@ def load(self:Run)->Data:
         vectors = read_item_vectors(self.data/data.vectors)
         if data.times: ixs = ixs.with_times(self.data/data.times)
         if data.shuffle_ties: ixs = ixs.shuffle_ties(self.settings.seed)
+    check_size(self.settings.rqvae.model, len(ixs.item_ids))
     # from here on, row r of the vectors is item r
     x_NE = vectors.rows_for(ixs.item_ids, ixs.source)
     vectors = ItemVectors(ixs.item_ids, x_NE, vectors.source)
@@ -235,13 +236,11 @@ def load(self:Run)->Data:
 # %% ../nbs/pipeline.ipynb #ceec9db4
 @patch
 def read_histories(self:Run)->Interactions:
-    "The file of histories, with the column of times if its format has columns"
+    "The file of histories, in the order of its times"
     data = self.settings.data
-    path = self.data/data.interactions
     # a file of times takes the place of a column
     time = data.time if data.time and not data.times else None
-    has_columns = path.suffix in ('.csv','.parquet')
-    return read_interactions(path, time=time) if has_columns else read_interactions(path)
+    return read_interactions(self.data/data.interactions, time=time)
 
 # %% ../nbs/pipeline.ipynb #af54786e
 @patch
