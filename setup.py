@@ -11,7 +11,7 @@ config.read(here/'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 assert cfg['license'] == 'apache2'
 
-extras = dict(dev=shlex.split(cfg['dev_requirements']), text=shlex.split(cfg['text_requirements']))
+extras = {name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'text', 'hf')}
 nbdev_index = f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"
 
 setup(

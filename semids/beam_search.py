@@ -125,6 +125,9 @@ def seen_leaves(
 )->Tensor: # (B, T) sorted leaves, each once; N where there is none
     "The leaves of each user's items, sorted, so that a range of them is found by binary search"
     N = len(trie)
+    if seen_BT.ndim!=2:
+        raise InputError(f'the items that users have are given as {tuple(seen_BT.shape)}; '
+                         'expected one row of items for each user')
     leaf_BT = torch.where(seen_BT>=0, trie.leaf[seen_BT], N)
     # an item that nobody may get is ruled out already, and must not be taken off twice
     if allowed_sum is not None:
@@ -204,13 +207,15 @@ def beam_search(
     trie:Trie, # the items that exist
     B:int, # users
     W:int, # beams
-    k:int, # items wanted, at most W
+    k:int, # items wanted, 1 to W
     rules:Constraints|None=None # what may not come out
 )->tuple: # (B, k) item rows, best first, -1 where there are no more; (B, k) log-probabilities
-    "The most probable items, by following the `W` best prefixes; `InputError` if `k` exceeds `W`"
-    if k>W: raise InputError(f'k={k} items are wanted from W={W} beams; '
-                             'a beam gives at most one item')
+    "The most probable items, by the `W` best prefixes; `InputError` if `k` is not in 1 to `W`"
+    if not 1<=k<=W:
+        raise InputError(f'k={k} items are wanted from W={W} beams; expected 1 to W, '
+                         'since a beam gives at most one item')
     if rules is None: rules = Constraints(trie)
+    assert rules.seen_BT is None or len(rules.seen_BT)==B, 'rules for other users'
     device = trie.item.device
     # one beam for each user: the root, where nothing is written yet
     node_BW = torch.zeros(B, 1, dtype=torch.long, device=device)

@@ -16,6 +16,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .errors import InputError
+from .processes import my_share
 
 # %% ../nbs/foundations/layers.ipynb #d0c1a1d8
 def causal_mask(
@@ -269,20 +270,43 @@ class Dropout(nn.Module):
         super().__init__()
         if not 0<=p<1: raise InputError(f'dropout {p}; expected 0 or more and less than 1')
         self.p = p
+        # examples of the whole batch, if several processes share it; set by who trains
+        self.batch_size = None
+
+# %% ../nbs/foundations/layers.ipynb #afe79ece
+@patch
+def factors(self:Dropout,
+    shape, # of what they are for
+    like:Tensor # same type and device
+)->Tensor:
+    "Random factors: 0 with probability `p`, else what keeps the mean"
+    if like.device.type!='cpu': return F.dropout(like.new_ones(shape), self.p)
+    n = math.prod(shape)
+    # of the 256 values of a byte so many mean zero
+    n_zero = min(round(self.p*256), 255)
+    eight_at_a_time = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None)
+    random_bytes = eight_at_a_time.view(torch.uint8)[:n].view(shape)
+    # in place, 0 and 1 as bytes: bools in between take ten times as long
+    keep = random_bytes.ge_(n_zero).to(like.dtype)
+    return keep.mul_(256/(256-n_zero))
 
 # %% ../nbs/foundations/layers.ipynb #201d15ef
 @patch
 def forward(self:Dropout,
-    x:Tensor # any shape
+    x:Tensor # any shape; (examples*places, ...) if a batch is shared
 )->Tensor: # same shape
     "Zeros and larger numbers in training, `x` itself in evaluation"
     if not self.training or self.p==0: return x
+    if self.batch_size is not None: return x*self.my_factors(x)
     if x.device.type!='cpu': return F.dropout(x, self.p)
-    n = x.numel()
-    # of the 256 values of a byte so many mean zero
-    n_zero = min(round(self.p*256), 255)
-    eight_at_a_time = torch.empty((n+7)//8, dtype=torch.int64).random_(-2**63, None)
-    random_bytes = eight_at_a_time.view(torch.uint8)[:n].view(x.shape)
-    # in place, 0 and 1 as bytes: bools in between take ten times as long
-    keep = random_bytes.ge_(n_zero).to(x.dtype)
-    return x*keep.mul_(256/(256-n_zero))
+    return x*self.factors(x.shape, x)
+
+@patch
+def my_factors(self:Dropout,
+    x:Tensor # of this process's share of a batch
+)->Tensor: # same shape
+    "The factors that these examples would get if one process had the whole batch"
+    examples = my_share(torch.arange(self.batch_size))
+    places = len(x)//len(examples)
+    whole = self.factors((self.batch_size, places, *x.shape[1:]), x)
+    return whole[examples].flatten(0, 1)

@@ -11,7 +11,9 @@ __all__ = ['SEEN', 'STEPS', 'DataSettings', 'SASRecStep', 'RQVAEStep', 'TIGERSte
            'semids_conversion', 'semids_tiger', 'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
-import argparse, ast, dis, functools, hashlib, inspect, json, os, shutil, sys, textwrap, time
+import argparse, ast, dis, functools, hashlib, importlib, inspect, json, os, shutil
+import signal, socket, sys, textwrap, threading, time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,20 +23,24 @@ import pyarrow.parquet
 import torch
 from accelerate import PartialState
 from fastcore.basics import patch
+from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_limits
 from torch.utils.tensorboard import SummaryWriter
 
 import semids
+from .checkpoints import Checkpoints, Stopped, tell
 from .conversion import make_sequences, read_sequences, write_sequences
-from .errors import InputError
+from .errors import InputError, one_line
 from .evaluation import Evaluation, Markov, Popularity, compare
 from .files import file_hash, read_json, write_beside, write_json
 from .interactions import Interactions, read_interactions
 from .items import ItemVectors, read_item_vectors
+from .processes import n_processes, rank
 from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, train_rqvae
 from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, item_embeddings, train_sasrec,
                            write_embeddings)
 from .semantic_ids import SemanticIDSettings, health, make_ids, read_ids, write_ids
-from .settings import Settings, describe, option
+from .settings import Settings, describe, option, shown
 from .splits import Split, leave_one_out
 from .tables import Table
 from .tiger import (TIGER, TIGER_TRAINING, TIGERRecommender, TIGERSettings, TIGERTraining,
@@ -82,8 +88,10 @@ class TIGERStep(Settings):
 @dataclass(frozen=True)
 class EvaluationSettings(Settings):
     "Step 6"
-    k:int = option(20, 'items asked for; metrics are at 5, 10 and 20 of them', low=10)
-    beams:int = option(50, 'W of TIGER: more is nearer to exact, and slower', low=1)
+    k:int = option(
+        20, 'items asked for; metrics are at 5, 10 and 20 of them', low=10, high=10_000)
+    beams:int = option(
+        50, 'W of TIGER: more is nearer to exact, and slower', low=1, high=1_000_000)
 
 # %% ../nbs/pipeline.ipynb #24b7490b
 @dataclass(frozen=True)
@@ -91,8 +99,12 @@ class RunSettings(Settings):
     "All settings of a run; `InputError` names the one that is wrong, and what was expected"
     about:str = option('', 'what these settings are for, in a line')
     name:str = option('run', 'of the run: the folder in which its files are')
-    seed:int = option(0, 'of everything that is drawn at random', low=0)
+    # scikit-learn takes 32 bits, and each level of the RQ-VAE adds its number
+    seed:int = option(0, 'of everything that is drawn at random', low=0, high=2**31-1)
     precision:str = option('no', "of the training: 'no' is float32", among=('no','bf16'))
+    threads:int = option(
+        0, 'CPU threads of each process; 0: as many as there are cores. The last digits of a '
+        'result depend on it', low=0, high=1024)
     data:DataSettings = DataSettings()
     sasrec:SASRecStep = SASRecStep()
     rqvae:RQVAEStep = RQVAEStep()
@@ -101,8 +113,10 @@ class RunSettings(Settings):
     evaluation:EvaluationSettings = EvaluationSettings()
 
     def check(self):
-        if self.name in ('','.','..') or Path(self.name).name!=self.name:
-            raise InputError(f'name is {self.name!r}; expected a plain folder name')
+        is_plain = self.name not in ('','.','..') and Path(self.name).name==self.name
+        # a file system takes 255 bytes
+        if not is_plain or len(self.name.encode())>200:
+            raise InputError(f'name is {shown(self.name)}; expected a plain folder name')
         raw = self.rqvae.model.alpha and self.rqvae.model.alignment=='raw'
         C = self.rqvae.model.C
         d = self.sasrec.model.d
@@ -160,27 +174,44 @@ class Run:
         self.cpu = device=='cpu'
         self.folder = Path(out)/'checkpoints'/settings.name
         self.logs = Path(out)/'tensorboard_logs'/settings.name
-        # read once, when they are first asked for
+        # data, and the hashes of the files from which they were read
         self._loaded = None
-        self._hashes = None
+        self._loaded_from = None
 
 # %% ../nbs/pipeline.ipynb #630c3e50
 @patch
-def files(self:Run)->dict: # name in the settings: path
+def files(self:Run)->dict: # what it is: path
     "The data files of this run; `InputError` if one is not there"
-    data = self.settings.data
-    named = [name for name in (data.interactions,data.times,data.vectors) if name not in ('','toy')]
-    for name in named:
-        if not (self.data/name).exists():
-            raise InputError(f'{self.data/name}: no such file; '
-                             'the setting data names it, and --data names its folder')
-    return {name:self.data/name for name in named}
+    found = {}
+    for setting in ('interactions','times','vectors'):
+        name = getattr(self.settings.data, setting)
+        if name in ('','toy'): continue
+        path = self.data/name
+        found[f'file of {setting}'] = path
+        if not path.exists():
+            raise InputError(f'{path}: no such file; '
+                             f'the setting data.{setting} names it, and --data names its folder')
+    return found
+
+@patch
+def data_hashes(self:Run)->dict: # what it is: hash
+    "Hashes of the data files as they are now"
+    return {what:_hash_of(path) for what,path in self.files().items()}
+
+def _hash_of(path):
+    "The hash of a file; it is read again only if size or time of change are others"
+    stat = path.stat()
+    return _hash_once(path, stat.st_size, stat.st_mtime_ns)
+
+@functools.lru_cache(maxsize=100)
+def _hash_once(path, size, changed): return file_hash(path)
 
 # %% ../nbs/pipeline.ipynb #b5bba3ce
 @patch
 def load(self:Run)->Data:
     "The data, read once; `InputError` if histories or vectors lack an item of the other"
-    if self._loaded is not None: return self._loaded
+    hashes = self.data_hashes()
+    if self._loaded is not None and self._loaded_from==hashes: return self._loaded
     data = self.settings.data
     shop = None
     if data.interactions=='toy':
@@ -196,6 +227,7 @@ def load(self:Run)->Data:
     x_NE = vectors.rows_for(ixs.item_ids, ixs.source)
     vectors = ItemVectors(ixs.item_ids, x_NE, vectors.source)
     self._loaded = Data(ixs, leave_one_out(ixs), vectors, shop)
+    self._loaded_from = hashes
     return self._loaded
 
 # %% ../nbs/pipeline.ipynb #af54786e
@@ -218,9 +250,37 @@ def arguments(self:Run,
 )->dict: # keyword arguments of its training function
     "Settings of a step that trains, with those that all of them share"
     own = getattr(self.settings, step)
-    return dict(settings=own.model, training=own.training, folder=self.folder/step,
+    checkpoints = Checkpoints(self.folder/step/'checkpoints', ingredients(self, step))
+    return dict(settings=own.model, training=own.training, checkpoints=checkpoints,
                 logs=self.logs/f'{step}_logs', precision=self.settings.precision,
                 cpu=self.cpu, seed=self.settings.seed)
+
+# %% ../nbs/pipeline.ipynb #cf4a940c
+@patch
+@contextmanager
+def alone(self:Run):
+    "Inside, no other program writes to this run; `InputError` names the one that does"
+    # of several processes that work together, one has the lock
+    if rank()>0: return (yield)
+    self.folder.mkdir(parents=True, exist_ok=True)
+    who = self.folder/'running.json'
+    lock = FileLock(self.folder/'.lock')
+    try: lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(f'{self.folder}: another program is at work here{_told_by(who)}; '
+                         'wait for it, or take another --name') from None
+    try:
+        write_json(who, dict(process=os.getpid(), host=socket.gethostname()))
+        yield
+        who.unlink(missing_ok=True)
+    finally: lock.release()
+
+def _told_by(path):
+    "What the other program has written of itself"
+    # it may end just now
+    try: about = read_json(path)
+    except (OSError,ValueError): return ''
+    return f" (process {about['process']} on {about['host']})"
 
 # %% ../nbs/pipeline.ipynb #c4854890
 def run_sasrec(
@@ -229,6 +289,7 @@ def run_sasrec(
     "Step 1: train SASRec; leaves the model and the item embeddings"
     data = run.load()
     model,found = train_sasrec(data.split, **run.arguments('sasrec'))
+    if rank()>0: return
     h_ND = item_embeddings(model, data.split.count_N)
     write_embeddings(h_ND, data.ixs.item_ids, run.folder)
     _keep_model(run, 'sasrec', model, found)
@@ -245,8 +306,6 @@ def _keep_model(
     "A trained model to the folder of its step"
     best = dict(best_step=found['best_step'], valid=found['best_score'])
     save_model(model, run.folder/step, **best, **extra)
-    # the training kept the best weights there as it found them: they are in the model now
-    (run.folder/step/'best.safetensors').unlink(missing_ok=True)
 
 # %% ../nbs/pipeline.ipynb #064738e8
 def _log_embedding(
@@ -257,7 +316,6 @@ def _log_embedding(
     header=None # names of the labels, if an item has several
 ):
     "Vectors with labels for TensorBoard's projector"
-    if not PartialState().is_main_process: return
     with SummaryWriter(run.logs/f'{step}_logs') as w:
         w.add_embedding(vectors_NC, metadata=labels, metadata_header=header, tag=step)
 
@@ -275,7 +333,7 @@ def run_rqvae(
         rows_ND = read_item_vectors(path).rows_for(data.ixs.item_ids, data.ixs.source)
         h_ND = torch.from_numpy(rows_ND)
     model,found = train_rqvae(x_NE, h_ND, **run.arguments('rqvae'))
-    _keep_model(run, 'rqvae', model, found)
+    if rank()==0: _keep_model(run, 'rqvae', model, found)
 
 # %% ../nbs/pipeline.ipynb #433296b6
 def run_semantic_ids(
@@ -285,6 +343,7 @@ def run_semantic_ids(
     data = run.load()
     model,_ = load_model(RQVAE, run.folder/'rqvae')
     ids,before_NM = make_ids(model, data.vectors, run.settings.semantic_ids)
+    if rank()>0: return
     write_ids(ids, run.folder/'semantic_ids.json')
     write_json(run.folder/'semantic_ids_health.json', health(before_NM, ids))
     # the sum of an item's codewords is what its codes stand for
@@ -299,6 +358,7 @@ def run_conversion(
 ):
     "Step 4: histories as JSON, and the sequences that TIGER learns from"
     path, = run.need('semantic_ids.json')
+    if rank()>0: return
     ixs = run.load().ixs
     ids = read_ids(path, run.settings.rqvae.model.K)
     # JSON has no place for times
@@ -309,10 +369,14 @@ def run_conversion(
 def run_tiger(
     run:Run
 ):
-    "Step 5: train TIGER"
-    path,ids_path = run.need('sequences.safetensors', 'semantic_ids.json')
-    model,found = train_tiger(read_sequences(path), **run.arguments('tiger'))
-    # a model is worth nothing with the IDs of another run
+    "Step 5: train TIGER; the model keeps the semantic IDs with which it was trained"
+    path, = run.need('sequences.safetensors')
+    seqs = read_sequences(path)
+    model,found = train_tiger(seqs, **run.arguments('tiger'))
+    if rank()>0: return
+    # a model is worth nothing with other IDs: its config names these
+    ids_path = run.folder/'tiger'/'semantic_ids.json'
+    write_ids(seqs.ids, ids_path)
     _keep_model(run, 'tiger', model, found, ids=file_hash(ids_path))
 
 # %% ../nbs/pipeline.ipynb #d2fbefb2
@@ -334,7 +398,7 @@ def _load_tiger(
     split:Split # whose item rows it will be asked about
 ): # a recommender
     "TIGER as step 5 left it; `InputError` if it has learnt from other histories than the split's"
-    folder,path,ids_path = run.need('tiger', 'sequences.safetensors', 'semantic_ids.json')
+    folder,path,ids_path = run.need('tiger', 'sequences.safetensors', 'tiger/semantic_ids.json')
     learnt = read_sequences(path).split
     same = np.array_equal(learnt.item_ids, split.item_ids)
     same = same and torch.equal(learnt.test.items_A, split.test.items_A)
@@ -412,14 +476,17 @@ def run_evaluate(
     tables = {name:[] for name in found}
     for part,mask_seen in SEEN.items():
         measured = compare(found, data.split, run.settings.evaluation.k, mask_seen, names[:-1])
+        # all processes have asked; one of them counts
+        if rank()>0: continue
         metrics[part] = measured.metrics()
         for name,(evaluation,) in measured.evaluations.items():
             n_invalid = count_invalid(evaluation, data.split, mask_seen)
             metrics[part][name]['invalid'] = n_invalid
             tables[name].append(ranked_table(evaluation, data, mask_seen))
+    if rank()>0: return
     if data.shop: metrics['ceiling'] = data.shop.expected_ceiling(data.split.test)
     metrics['seconds']['evaluate'] = round(time.time()-began, 1)
-    if PartialState().is_main_process: _keep_results(run, metrics, tables)
+    _keep_results(run, metrics, tables)
 
 # %% ../nbs/pipeline.ipynb #79442b32
 def protocol(
@@ -433,7 +500,8 @@ def protocol(
                  beams=run.settings.evaluation.beams,
                  checkpoint='best NDCG@10 on validation; test scored once')
     device = str(PartialState(cpu=run.cpu).device)
-    machine = dict(device=device, cores=os.cpu_count(), torch=torch.__version__)
+    machine = dict(device=device, cores=os.cpu_count(), torch=torch.__version__,
+                   processes=n_processes(), threads=torch.get_num_threads())
     records = {step:run.record(step) for step in STEPS if step!='evaluate'}
     seconds = {step:record['seconds'] for step,record in records.items() if record}
     return dict(protocol=about, seed=run.settings.seed, settings=run.settings.to_dict(),
@@ -613,9 +681,10 @@ STEPS = dict(
     conversion=Step('Step 4: histories in the form that TIGER reads', run_conversion,
         ('semantic_ids.json',), ('interactions.inter.json','sequences.safetensors'), ()),
     tiger=Step('Step 5: train TIGER', run_tiger,
-        ('sequences.safetensors','semantic_ids.json'), _model_files('tiger'), ('tiger',)),
+        ('sequences.safetensors',), ('tiger/semantic_ids.json',*_model_files('tiger')),
+        ('tiger',)),
     evaluate=Step('Step 6: measure every recommender of the run', run_evaluate,
-        ('sasrec_embeddings.safetensors','semantic_ids.json','sequences.safetensors',
+        ('sasrec_embeddings.safetensors','sequences.safetensors','tiger/semantic_ids.json',
          *_model_files('sasrec'),*_model_files('tiger')),
         ('metrics.json','ranked/*.parquet'), ('evaluation',)))
 
@@ -642,14 +711,6 @@ def _read_by(
         if 'sasrec' not in ready: reads = [n for n in reads if n not in STEPS['sasrec'].writes]
     return list(reads)
 
-# %% ../nbs/pipeline.ipynb #19db929f
-@patch
-def data_hashes(self:Run)->dict: # name in the settings: hash
-    "Hashes of the data files, computed once"
-    if self._hashes is None:
-        self._hashes = {name:file_hash(path) for name,path in self.files().items()}
-    return self._hashes
-
 # %% ../nbs/pipeline.ipynb #df506fd6
 @patch
 def record(self:Run,
@@ -667,7 +728,7 @@ def ingredients(
     "What goes into a step now"
     settings = run.settings.to_dict()
     groups = ('seed','precision','data',*STEPS[step].settings)
-    earlier = {name:file_hash(run.folder/name) for name in _read_by(run, step)}
+    earlier = {name:_hash_of(run.folder/name) for name in _read_by(run, step)}
     code = code_of(STEPS[step].run, Run.load) | {'version':semids.__version__}
     text = json.dumps(code, sort_keys=True)
     return dict(inputs=run.data_hashes() | earlier,
@@ -716,14 +777,42 @@ def run_step(
     if _is_done(run, step, now): return False
     _begin(run, step)
     began = time.time()
-    STEPS[step].run(run)
+    threads = run.settings.threads or None
+    if threads: torch.set_num_threads(threads)
+    # k-means has threads of its own
+    with threadpool_limits(threads): STEPS[step].run(run)
     PartialState().wait_for_everyone()
-    seconds = round(time.time()-began, 1)
+    _check_inputs(run, step, now)
+    if rank()==0: _end(run, step, now, time.time()-began)
+    PartialState().wait_for_everyone()
+    return True
+
+# %% ../nbs/pipeline.ipynb #cbc9c276
+def _check_inputs(
+    run:Run,
+    step:str, # a key of STEPS
+    now:dict # its `ingredients` when it began
+):
+    "`InputError` if an input is not what it was when the step began"
+    after = ingredients(run, step)['inputs']
+    changed = [name for name in after if after[name]!=now['inputs'].get(name)]
+    if changed:
+        path = run.files().get(changed[0], run.folder/changed[0])
+        raise InputError(f'{path}: it was changed while step {step!r} was running; '
+                         'the result is not kept: run the step again')
+
+def _end(
+    run:Run,
+    step:str, # a key of STEPS
+    now:dict, # its `ingredients`
+    seconds:float # that it took
+):
+    "Write the record of a step that has ended; its checkpoints are not needed any more"
     files = [path for name in STEPS[step].writes for path in sorted(run.folder.glob(name))]
     outputs = {str(path.relative_to(run.folder)):file_hash(path) for path in files}
-    record = now | dict(outputs=outputs, seconds=seconds)
+    record = now | dict(outputs=outputs, seconds=round(seconds, 1))
     write_json(run.folder/'records'/f'{step}.json', record)
-    return True
+    shutil.rmtree(run.folder/step/'checkpoints', ignore_errors=True)
 
 # %% ../nbs/pipeline.ipynb #2d5a958c
 def _is_done(
@@ -742,9 +831,12 @@ def _begin(
     run:Run,
     step:str # a key of STEPS
 ):
-    "Take away the record and the logs of the last time"
-    (run.folder/'records'/f'{step}.json').unlink(missing_ok=True)
-    if PartialState().is_main_process: shutil.rmtree(run.logs/f'{step}_logs', ignore_errors=True)
+    "Say what begins, and why again; take away the record and the logs of the last time"
+    reason = f' ({outdated(run, step)})' if run.record(step) else ''
+    tell(f'{STEPS[step].what}{reason}')
+    if rank()==0:
+        (run.folder/'records'/f'{step}.json').unlink(missing_ok=True)
+        shutil.rmtree(run.logs/f'{step}_logs', ignore_errors=True)
     PartialState().wait_for_everyone()
 
 # %% ../nbs/pipeline.ipynb #90165327
@@ -753,12 +845,14 @@ def run_pipeline(
     steps=tuple(STEPS) # which, in this order
 )->dict|None: # what `metrics.json` holds, if the last of them is 'evaluate'
     "Run steps in order, skipping those that would change nothing"
-    for step in steps:
-        ran = run_step(run, step)
-        if not PartialState().is_main_process: continue
-        seconds = run.record(step)['seconds']
-        note = '' if ran else '   (unchanged, not repeated)'
-        print(f'{step:13}{seconds:8.1f} s{note}', flush=True)
+    PartialState(cpu=run.cpu)
+    with run.alone():
+        for step in steps:
+            ran = run_step(run, step)
+            if rank()>0: continue
+            seconds = run.record(step)['seconds']
+            note = '' if ran else '   (unchanged, not repeated)'
+            print(f'{step:13}{seconds:8.1f} s{note}', flush=True)
     return read_json(run.folder/'metrics.json') if 'evaluate' in steps else None
 
 # %% ../nbs/pipeline.ipynb #90d80742
@@ -792,12 +886,33 @@ def run_command(
     "Parse arguments and run steps; 2 and one line on standard error for what a user got wrong"
     args = _make_parser(what, fixed=params is not None).parse_args(argv)
     try:
-        if params is None and args.presets: _print_presets()
-        else: _run_arguments(args, steps, params)
-    except InputError as e:
-        print(f'error: {e}', file=sys.stderr)
-        return 2
-    return 0
+        with _sigterm_stops():
+            if params is None and args.presets: _print_presets()
+            else: _run_arguments(args, steps, params)
+        return 0
+    except InputError as e: return _complain(str(e), 2)
+    except OSError as e:
+        where = f'{e.filename}: ' if e.filename else ''
+        return _complain(f'{where}{e.strerror or e}', 1)
+    except KeyboardInterrupt as e:
+        tell(f"{e or 'stopped'}; the same command goes on from there")
+        return 128+getattr(e, 'signum', signal.SIGINT)
+
+def _complain(message, code):
+    "One line on standard error; the exit code back"
+    print(f'error: {one_line(message)}', file=sys.stderr)
+    return code
+
+# %% ../nbs/pipeline.ipynb #f90ba9fc
+@contextmanager
+def _sigterm_stops():
+    "Inside, SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt"
+    def stop(signum, frame): raise Stopped(signum)
+    # only the main thread may do so; elsewhere the signal ends the program at once
+    if threading.current_thread() is not threading.main_thread(): return (yield)
+    before = signal.signal(signal.SIGTERM, stop)
+    try: yield
+    finally: signal.signal(signal.SIGTERM, before)
 
 # %% ../nbs/pipeline.ipynb #e79de3d5
 def _print_presets():
@@ -821,7 +936,7 @@ def _run_arguments(
     if args.show_settings: return print(_settings_table(settings))
     run = Run(settings, args.data, args.out, args.device)
     metrics = run_pipeline(run, steps)
-    if PartialState().is_main_process: _print_results(run, metrics)
+    if rank()==0: _print_results(run, metrics)
 
 # %% ../nbs/pipeline.ipynb #dbf54372
 def _settings_table(
@@ -887,3 +1002,9 @@ def semids_tiger():
 def semids_evaluate():
     "Step 6"
     return run_command(STEPS['evaluate'].what, ['evaluate'])
+
+# %% ../nbs/pipeline.ipynb #f79c26af
+#| eval: false
+if __name__=='__main__':
+    # under its own name: here it is called `__main__`
+    sys.exit(importlib.import_module('semids.pipeline').semids_pipeline())

@@ -83,11 +83,13 @@ def rq_kmeans(
 @dataclass(frozen=True)
 class RQVAESettings(Settings):
     "Which RQ-VAE is built"
-    C:int = option(64, 'C, width of the latent space', low=1)
-    M:int = option(3, 'M, levels', low=1)
-    K:int = option(256, 'K, codewords per level', low=2)
+    C:int = option(64, 'C, width of the latent space', low=1, high=65_536)
+    # a letter for each level, and one for the collision code
+    M:int = option(3, 'M, levels', low=1, high=25)
+    K:int = option(256, 'K, codewords per level', low=2, high=65_536)
     hidden:tuple = option(
-        (512,256,128), "widths of the encoder's hidden layers; the decoder's in reverse", low=1)
+        (512,256,128), "widths of the encoder's hidden layers; the decoder's in reverse",
+        low=1, high=65_536)
     dropout:float = option(
         0., 'share of numbers set to zero in training, after each hidden layer', low=0, below=1)
     beta:float = option(.25, 'weight of the commitment loss', low=0)
@@ -351,7 +353,7 @@ def train_rqvae(
     h_ND:Tensor|None=None, # collaborative embeddings of the same items, row by row
     settings:RQVAESettings=RQVAESettings(), # which RQ-VAE
     training:TrainingSettings=RQVAE_TRAINING, # how it is trained
-    folder=None, # gets `best.safetensors`, the best weights so far
+    checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # 'no' (float32) or 'bf16'
     cpu:bool=False, # stay on the CPU even if there is a GPU?
@@ -367,17 +369,17 @@ def train_rqvae(
     torch.manual_seed(seed)
     model = RQVAE(x_NE.shape[1], h_ND.shape[1] if settings.alpha else 0, settings)
     standardize_and_init(model, x_NE, seed)
-    # not shared among processes: the collaborative loss compares an item with all of its batch
-    batches = Batches(len(x_NE), training.batch_size, lambda rows: [t[rows] for t in items], seed,
-                      shared=False)
+    def get(rows_B): return [t[rows_B] for t in items]
+    # each process has the whole batch: the collaborative loss compares all items of it
+    batches = Batches(len(x_NE), training.batch_size, get, seed, shared=False)
 
     def mend(model, step):
-        # of the step, not of what was drawn before: a resumed training draws the same
+        # from the step alone, so that a training that goes on after it was killed draws the same
         g = torch.Generator().manual_seed(seed*1_000_003+step)
         return dict(revived=revive(model, latents(model, x_NE), g))
     def validate(model): return measure(model, items, training.batch_size)
-    found = fit(model, batches, training, validate, before_validation=mend, folder=folder,
-                logs=logs, precision=precision, cpu=cpu, seed=seed)
+    found = fit(model, batches, training, validate, before_validation=mend,
+                checkpoints=checkpoints, logs=logs, precision=precision, cpu=cpu, seed=seed)
     warn_of_collapse(model, x_NE, n_distinct)
     return model, found
 
@@ -386,12 +388,11 @@ def measure(
     model:RQVAE, # on any device
     items:list, # content vectors of the catalogue; with alpha also the collaborative embeddings
     batch_size:int # as in training
-)->dict: # 'score', 'collision_rate', numbers for each level, and the codes as histograms
+)->dict: # 'score', 'collision_rate', numbers for each level
     "What is logged of an RQ-VAE at a validation"
     codes_NM,found = codebook_health(model, items[0])
     score = -information_loss(model, items, batch_size)
-    histograms = {f'codes_{m}':codes_N for m,codes_N in enumerate(codes_NM.T)}
-    return dict(score=score, collision_rate=collision_rate(codes_NM)) | found | histograms
+    return dict(score=score, collision_rate=collision_rate(codes_NM)) | found
 
 # %% ../nbs/01_rqvae.ipynb #16b65549
 def check_distinct(

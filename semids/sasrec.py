@@ -7,7 +7,7 @@ __all__ = ['SASREC_TRAINING', 'sampled_softmax_loss', 'bce_loss', 'draw_unseen',
            'SequenceTraining', 'asked_users', 'train_sasrec', 'item_embeddings', 'write_embeddings', 'softmax_loss']
 
 # %% ../nbs/00_sasrec.ipynb #ad4e3d90
-import math
+import io, math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,15 +76,18 @@ def draw_unseen(
 @dataclass(frozen=True)
 class SASRecSettings(Settings):
     "Which SASRec is built, and with which loss it learns"
-    d:int = option(64, 'D, width of the model and of the item embeddings', low=1)
-    heads:int = option(1, 'H, heads of attention; must divide d', low=1)
-    layers:int = option(1, 'transformer blocks', low=1)
-    max_len:int = option(50, 'items of history that are read: the latest', low=1)
+    d:int = option(
+        64, 'D, width of the model and of the item embeddings', low=1, high=65_536)
+    heads:int = option(1, 'H, heads of attention; must divide d', low=1, high=1000)
+    layers:int = option(1, 'transformer blocks', low=1, high=1000)
+    max_len:int = option(
+        50, 'items of history that are read: the latest', low=1, high=100_000)
     dropout:float = option(.5, 'share of numbers set to zero in training', low=0, below=1)
     loss:str = option(
         'softmax', 'over all items; over a sample of them; or the paper\'s, with one negative',
         among=('softmax','sampled','bce'))
-    n_negatives:int = option(256, 'items drawn for each batch of the sampled softmax', low=1)
+    n_negatives:int = option(
+        256, 'items drawn for each batch of the sampled softmax', low=1, high=1_000_000)
 
     def check(self):
         if self.d%self.heads:
@@ -218,7 +221,7 @@ def train_sasrec(
     split:Split, # training and validation part
     settings:SASRecSettings=SASRecSettings(), # which SASRec
     training:SequenceTraining=SASREC_TRAINING, # how it is trained
-    folder=None, # gets the best weights as they are found
+    checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # or 'bf16'
     cpu:bool=False, # train on the CPU even where there is a GPU
@@ -232,7 +235,7 @@ def train_sasrec(
     def validate(model):
         found = evaluate(model.recommend, asked, split.count_N, k=10)
         return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
-    found = fit(model, batches, training, validate, folder=folder, logs=logs,
+    found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
 
@@ -255,7 +258,10 @@ def write_embeddings(
     folder = Path(folder)
     vectors = ItemVectors(item_ids, h_ND.numpy(), 'SASRec embeddings')
     vectors.write(folder/'sasrec_embeddings.safetensors')
-    with write_beside(folder/'sasrec_embeddings.pt') as part: torch.save(h_ND.clone(), part)
+    # through memory: PyTorch would write the name of the temporary file into it
+    content = io.BytesIO()
+    torch.save(h_ND.clone(), content)
+    with write_beside(folder/'sasrec_embeddings.pt') as part: part.write_bytes(content.getvalue())
 
 # %% ../nbs/00_sasrec.ipynb #b6ca5fc9
 class _SoftmaxLoss(torch.autograd.Function):

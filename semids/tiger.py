@@ -30,13 +30,15 @@ from .training import Batches, TrainingSettings, fit
 @dataclass(frozen=True)
 class TIGERSettings(Settings):
     "Which TIGER is built"
-    d:int = option(128, 'D, width of the model', low=1)
-    heads:int = option(6, 'H, heads of attention', low=1)
-    d_head:int = option(64, 'F, width of one head', low=1)
-    d_ff:int = option(1024, 'hidden width of the feed-forward parts', low=1)
-    layers:int = option(4, 'blocks of the encoder, and of the decoder', low=1)
+    d:int = option(128, 'D, width of the model', low=1, high=65_536)
+    heads:int = option(6, 'H, heads of attention', low=1, high=1000)
+    d_head:int = option(64, 'F, width of one head', low=1, high=65_536)
+    d_ff:int = option(
+        1024, 'hidden width of the feed-forward parts', low=1, high=1_000_000)
+    layers:int = option(4, 'blocks of the encoder, and of the decoder', low=1, high=1000)
     dropout:float = option(.1, 'share of numbers set to zero in training', low=0, below=1)
-    max_len:int = option(20, 'items of history that are read: the latest', low=1)
+    max_len:int = option(
+        20, 'items of history that are read: the latest', low=1, high=100_000)
     label_smoothing:float = option(
         0., "share of the target's probability that training spreads over all codes",
         low=0, below=1)
@@ -316,7 +318,7 @@ def all_targets(
 class TIGERTraining(TrainingSettings):
     "How TIGER is trained"
     valid_users:int = option(0, 'how many validation users are asked; 0: all', low=0)
-    valid_beams:int = option(20, 'W, beams of the validation', low=1)
+    valid_beams:int = option(20, 'W, beams of the validation', low=1, high=1_000_000)
 
 # %% ../nbs/05_tiger.ipynb #8def94d2
 TIGER_TRAINING = TIGERTraining(
@@ -328,7 +330,7 @@ def train_tiger(
     seqs:Sequences, # from step 4
     settings:TIGERSettings=TIGERSettings(), # which TIGER
     training:TIGERTraining=TIGER_TRAINING, # how it is trained
-    folder=None, # gets the best weights as they are found
+    checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # or 'bf16'
     cpu:bool=False, # train on the CPU even where there is a GPU
@@ -348,7 +350,7 @@ def train_tiger(
         found = evaluate(recommender, asked, seqs.split.count_N, k=10)
         return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
 
-    found = fit(model, batches, training, validate, folder=folder, logs=logs,
+    found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
 

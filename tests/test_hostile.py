@@ -194,7 +194,8 @@ def test_other_histories_are_not_measured(shop, capsys):
     capsys.readouterr()
     assert run(shop, ['evaluate']) == 0
     shown = capsys.readouterr().out
-    says = "sasrec is left out: step 'sasrec' ran with another all.txt; run semids_sasrec again"
+    says = ("sasrec is left out: step 'sasrec' ran with another file of interactions; "
+            'run semids_sasrec again')
     assert says in shown and 'tiger is left out: ' in shown
     assert re.search('^Markov ', shown, re.M) and not re.search('^(SASRec|TIGER) ', shown, re.M)
 
@@ -207,11 +208,11 @@ def test_checkpoints_of_another_shape_or_other_items(shop):
     config = json.loads((folder/'tiger/config.json').read_text())
     changed = config | dict(settings=config['settings'] | dict(d=32))
     (folder/'tiger/config.json').write_text(json.dumps(changed))
-    with pytest.raises(ValueError, match='has shape .*; expected'):
+    with pytest.raises(ValueError, match='is F32 of shape .*; expected F32 of shape'):
         load_model(TIGER, folder/'tiger')
     (folder/'tiger/config.json').write_text(json.dumps(config))
     others = {f'other-{i}': v for i, v in ids.items()}
-    (folder/'semantic_ids.json').write_text(json.dumps(others))
+    (folder/'tiger/semantic_ids.json').write_text(json.dumps(others))
     with pytest.raises(ValueError, match='trained on other semantic IDs'): Recommender.load(folder)
     (folder/'tiger/model.safetensors').write_bytes(b'junk')
     with pytest.raises(ValueError, match='not readable as safetensors'):

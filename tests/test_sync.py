@@ -43,8 +43,8 @@ def test_readme_is_the_index(copy):
     assert check(copy) == 1, 'the check cannot fail'
 
 order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'splits', 'toy_shop',
-         'processes', 'evaluation', 'layers', 'training', 'sasrec', 'rqvae', 'semantic_ids',
-         'conversion', 'beam_search', 'tiger', 'recommender', 'pipeline']
+         'processes', 'evaluation', 'checkpoints', 'layers', 'training', 'sasrec', 'rqvae',
+         'semantic_ids', 'conversion', 'beam_search', 'tiger', 'recommender', 'pipeline']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"
