@@ -369,12 +369,12 @@ def train_rqvae(
     torch.manual_seed(seed)
     model = RQVAE(x_NE.shape[1], h_ND.shape[1] if settings.alpha else 0, settings)
     standardize_and_init(model, x_NE, seed)
-    # not shared among processes: the collaborative loss compares an item with all of its batch
-    batches = Batches(len(x_NE), training.batch_size, lambda rows: [t[rows] for t in items], seed,
-                      shared=False)
+    def get(rows_B): return [t[rows_B] for t in items]
+    # each process has the whole batch: the collaborative loss compares all items of it
+    batches = Batches(len(x_NE), training.batch_size, get, seed, shared=False)
 
     def mend(model, step):
-        # of the step, not of what was drawn before: a resumed training draws the same
+        # from the step alone, so that a training that goes on after it was killed draws the same
         g = torch.Generator().manual_seed(seed*1_000_003+step)
         return dict(revived=revive(model, latents(model, x_NE), g))
     def validate(model): return measure(model, items, training.batch_size)
