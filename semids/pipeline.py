@@ -815,6 +815,7 @@ def _check_inputs(
         raise InputError(f'{path}: it was changed while step {step!r} was running; '
                          'the result is not kept: run the step again')
 
+# %% ../nbs/pipeline.ipynb #64a2e2f0
 def _end(
     run:Run,
     step:str, # a key of STEPS
