@@ -17,7 +17,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, reading
 from .files import read_json, write_beside
 from .interactions import as_ids, check_unique, match_ids
 from .items import ItemVectors
@@ -127,7 +127,7 @@ def _as_one_number(codes_NM):
     for codes_N,size in zip(codes_NM.T, sizes): number_N.mul_(size).add_(codes_N)
     return number_N
 
-# %% ../nbs/02_semantic_ids.ipynb #f816f49c
+# %% ../nbs/02_semantic_ids.ipynb #592433ea
 def group_sizes(
     codes_NM:Tensor # codes of all items
 )->tuple: # (N,) number of the group of equal codes; (N,) how large this group is
@@ -176,12 +176,13 @@ def _quoted(items):
     # in JSON no text holds a line feed: it can separate
     return json.dumps(items, ensure_ascii=False, separators=('\n',':'))[1:-1].split('\n')
 
-# %% ../nbs/02_semantic_ids.ipynb #abe40218
+# %% ../nbs/02_semantic_ids.ipynb #d7f68d2d
 def read_any_json(
     path # JSON file
 )->tuple: # (N,) raw item ids; (N, M) codes
     "Items and codes from JSON in any layout; `InputError` names what is not well-formed"
-    pairs = read_json(path, pairs=True)
+    # besides its own complaint of a place, JSON has those of depth and of numbers' digits
+    with reading(path, 'JSON'): pairs = read_json(path, pairs=True)
     # with `pairs`, an object is a list of tuples
     is_object = isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs)
     if not is_object or not pairs:
@@ -224,14 +225,14 @@ def _codes_of(path, item, words, M):
         codes.append(int(found[1]))
     return codes
 
-# %% ../nbs/02_semantic_ids.ipynb #744d8685
+# %% ../nbs/02_semantic_ids.ipynb #a37ef084
 def _line_pattern(M):
     "A line of `write_ids` as a regular expression; ids that JSON must escape do not match"
     words = [rf'"<{letter}_(?P<{letter}>0|[1-9][0-9]{{0,8}})>"' for letter in _LETTERS[:M]]
     words = ', '.join(words)
     return rf'^"(?P<item>[^"\\\x00-\x1f]*)": \[{words}\](?P<comma>,?)$'
 
-# %% ../nbs/02_semantic_ids.ipynb #4f646019
+# %% ../nbs/02_semantic_ids.ipynb #c57df97b
 def read_by_line(
     path # JSON file
 )->tuple|None: # (N,) raw item ids; (N, M) codes; None: the layout is not that of `write_ids`
@@ -251,7 +252,7 @@ def read_by_line(
     if np.flatnonzero(is_last).tolist()!=[len(ids)-1]: return None
     return ids, torch.from_numpy(codes)
 
-# %% ../nbs/02_semantic_ids.ipynb #48587022
+# %% ../nbs/02_semantic_ids.ipynb #bc60c3ae
 def _blocks(f, end, size=2**22):
     "The bytes of a file up to `end` in pieces of whole lines"
     while (n := min(size, end-f.tell()))>0:
@@ -380,7 +381,7 @@ class SemanticIDSettings(Settings):
     collisions:str = option(
         'code', 'add a collision code, or find other last codes', among=('code','reassign'))
 
-# %% ../nbs/02_semantic_ids.ipynb #edf5be27
+# %% ../nbs/02_semantic_ids.ipynb #efba9fb7
 def _batches(pieces, E, size=8192):
     "Raw ids and vectors of some `ItemVectors` in batches of `size`; the last may be smaller"
     ids = np.array([], np.str_)
@@ -403,7 +404,7 @@ def _mine(batches):
         is_mine = n%n_processes()==rank()
         yield ids_B, torch.tensor(x_BE) if is_mine else None
 
-# %% ../nbs/02_semantic_ids.ipynb #ce27ad25
+# %% ../nbs/02_semantic_ids.ipynb #71d82345
 def _encode(model, batches):
     "(N,) raw ids and (N, M) codes of all batches"
     M = len(model.codebooks_MKC)
@@ -416,7 +417,7 @@ def _encode(model, batches):
     if not ids: raise InputError('no item vectors; expected at least one')
     return np.concatenate(ids), put_together(torch.cat(codes))
 
-# %% ../nbs/02_semantic_ids.ipynb #775222dc
+# %% ../nbs/02_semantic_ids.ipynb #a263f91d
 def _residuals(model, batches, place_R):
     "(R, C) what the levels before the last left over of the items at some places of the batches"
     place_R,order_R = place_R.sort()
