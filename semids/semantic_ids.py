@@ -127,7 +127,7 @@ def _as_one_number(codes_NM):
     for codes_N,size in zip(codes_NM.T, sizes): number_N.mul_(size).add_(codes_N)
     return number_N
 
-# %% ../nbs/02_semantic_ids.ipynb #33bef616
+# %% ../nbs/02_semantic_ids.ipynb #491f948e
 def group_sizes(
     codes_NM:Tensor # codes of all items
 )->tuple: # (N,) number of the group of equal codes; (N,) how large this group is
@@ -176,7 +176,7 @@ def _quoted(items):
     # in JSON no text holds a line feed: it can separate
     return json.dumps(items, ensure_ascii=False, separators=('\n',':'))[1:-1].split('\n')
 
-# %% ../nbs/02_semantic_ids.ipynb #5b008b1e
+# %% ../nbs/02_semantic_ids.ipynb #1c65ad0d
 def read_any_json(
     path # JSON file
 )->tuple: # (N,) raw item ids; (N, M) codes
@@ -225,14 +225,14 @@ def _codes_of(path, item, words, M):
         codes.append(int(found[1]))
     return codes
 
-# %% ../nbs/02_semantic_ids.ipynb #86881570
+# %% ../nbs/02_semantic_ids.ipynb #ca9e66ec
 def _line_pattern(M):
     "A line of `write_ids` as a regular expression; ids that JSON must escape do not match"
     words = [rf'"<{letter}_(?P<{letter}>0|[1-9][0-9]{{0,8}})>"' for letter in _LETTERS[:M]]
     words = ', '.join(words)
     return rf'^"(?P<item>[^"\\\x00-\x1f]*)": \[{words}\](?P<comma>,?)$'
 
-# %% ../nbs/02_semantic_ids.ipynb #86f438a7
+# %% ../nbs/02_semantic_ids.ipynb #6c5113da
 def read_by_line(
     path # JSON file
 )->tuple|None: # (N,) raw item ids; (N, M) codes; None: the layout is not that of `write_ids`
@@ -253,7 +253,7 @@ def read_by_line(
     if np.flatnonzero(np.concatenate(is_last)).tolist()!=[len(codes_NM)-1]: return None
     return as_ids(pa.chunked_array(items), str(path)), codes_NM
 
-# %% ../nbs/02_semantic_ids.ipynb #b24071df
+# %% ../nbs/02_semantic_ids.ipynb #23dd7b7a
 def _blocks(f, end, size=2**22):
     "The bytes of a file up to `end` in pieces of whole lines"
     while (n := min(size, end-f.tell()))>0:
@@ -382,7 +382,7 @@ class SemanticIDSettings(Settings):
     collisions:str = option(
         'code', 'add a collision code, or find other last codes', among=('code','reassign'))
 
-# %% ../nbs/02_semantic_ids.ipynb #9b510ebd
+# %% ../nbs/02_semantic_ids.ipynb #dc644b72
 def _batches(pieces, E, size=8192):
     "Raw ids and vectors of some `ItemVectors` in batches of `size`; the last may be smaller"
     ids = np.array([], np.str_)
@@ -405,7 +405,7 @@ def _mine(batches):
         is_mine = n%n_processes()==rank()
         yield ids_B, torch.tensor(x_BE) if is_mine else None
 
-# %% ../nbs/02_semantic_ids.ipynb #b6f1e308
+# %% ../nbs/02_semantic_ids.ipynb #2557a23d
 def _encode(model, batches):
     "(N,) raw ids and (N, M) codes of all batches"
     M = len(model.codebooks_MKC)
@@ -418,7 +418,7 @@ def _encode(model, batches):
     if not ids: raise InputError('no item vectors; expected at least one')
     return np.concatenate(ids), put_together(torch.cat(codes))
 
-# %% ../nbs/02_semantic_ids.ipynb #bd848ecc
+# %% ../nbs/02_semantic_ids.ipynb #a351536b
 def _residuals(model, batches, place_R):
     "(R, C) what the levels before the last left over of the items at some places of the batches"
     place_R,order_R = place_R.sort()
