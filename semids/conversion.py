@@ -25,10 +25,11 @@ from .splits import Split, leave_one_out, split_histories
 # %% ../nbs/03_conversion.ipynb #707d5685
 def convert(
     source, # `.txt`, `.inter.json`, `.csv` or `.parquet`
-    target # `.txt`, `.inter.json` or `.parquet`
+    target, # `.txt`, `.inter.json` or `.parquet`
+    time:str|None='time' # column of times of a table; None: each user's rows stand in order
 )->Interactions: # what was converted
     "Interactions from one format to another; `InputError` if times have no place in the new one"
-    ixs = read_interactions(source)
+    ixs = read_interactions(source, time=time)
     ixs.write(target)
     return ixs
 
