@@ -44,6 +44,6 @@ def test_ratios_are_those_of_the_times(tmp_path):
 
 def test_the_tables_that_are_shown_come_from_these_scripts():
     names = {p.stem for p in results.glob('*.json')}
-    assert names == {p.stem for p in folder.glob('*.py')} - {'sidebyside', 'beauty'}
+    assert names == {p.stem for p in folder.glob('*.py')} - {'sidebyside', 'beauty', 'scale'}
     for name in names:
         assert json.loads((results/f'{name}.json').read_text())['benchmark'] == name

@@ -178,3 +178,32 @@ def test_killed_runs_end_as_undisturbed_ones(tmp_path):
     found = json.loads(done.stdout)
     assert found['differing'] == {}
     assert found['kills'] > 0
+
+STEADY = '''
+import torch
+from pathlib import Path
+from semids.conversion import make_sequences
+from semids.semantic_ids import SemanticIDs
+from semids.tiger import TIGERSettings, TIGERTraining, train_tiger, tiger_batches, TIGER
+from semids.toy_shop import toy_shop
+from semids.training import fit
+
+torch.set_num_threads(1)
+ixs = toy_shop(n_users=1000).interactions
+n = torch.arange(len(ixs.item_ids))
+seqs = make_sequences(ixs, SemanticIDs(ixs.item_ids, torch.stack([n//16, n%16], 1), 16))
+model = TIGER(2, 16, TIGERSettings(d=32, heads=2, d_head=16, d_ff=64, layers=1, max_len=20))
+def megabytes(model):
+    kilobytes = next(x for x in Path('/proc/self/status').read_text().splitlines() if 'VmRSS' in x)
+    return dict(score=float(kilobytes.split()[1])/1024)
+settings = TIGERTraining(steps=600, every=100, batch_size=64)
+found = fit(model, tiger_batches(seqs, model, 64), settings, megabytes, cpu=True)
+print([point['score'] for point in found['valid']])
+'''
+
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='Linux says how much it is')
+def test_memory_stays_flat_over_batches_of_many_lengths():
+    done = subprocess.run([sys.executable, '-c', STEADY], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    _, second, *_, last = json.loads(done.stdout)
+    assert last < 1.1*second, done.stdout
