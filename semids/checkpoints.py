@@ -157,6 +157,7 @@ class Stopped(KeyboardInterrupt):
         super().__init__(message)
         self.signum = signum
 
+# %% ../nbs/foundations/checkpoints.ipynb #4f229be4
 class Signals:
     "Ctrl-C and SIGTERM, remembered: `received` is 0 or the number of the signal"
     def __init__(self):

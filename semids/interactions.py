@@ -6,8 +6,7 @@
 __all__ = ['as_ids', 'check_unique', 'match_ids', 'Interactions', 'read_interactions', 'encode_ids']
 
 # %% ../nbs/foundations/interactions.ipynb #a30ff970
-import os
-from collections import Counter
+import json, os, reprlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,8 @@ import numpy as np
 import pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet
 from fastcore.basics import patch
 
-from .errors import InputError
-from .files import read_json, read_lines, write_beside, write_json
+from .errors import InputError, one_line, reading
+from .files import read_json, read_lines, write_beside
 
 # %% ../nbs/foundations/interactions.ipynb #45bc594d
 def as_ids(
@@ -26,21 +25,75 @@ def as_ids(
 )->np.ndarray: # the same ids as strings
     "Raw ids as strings; `InputError` for anything that is neither a string nor an integer"
     if isinstance(values, (pa.Array,pa.ChunkedArray)):
-        _refuse_gaps(values, where)
-        values = values.to_pylist()
+        return _strings(_text_of(values, where), where)
+    # a string is a sequence too, of letters
+    if isinstance(values, (str,bytes)):
+        raise InputError(f'{where}: one text, {values!r}; expected a list of ids')
     if not isinstance(values, np.ndarray): values = np.array(list(values), dtype=object)
-    # text and integers: all entries are of one kind
-    if values.dtype.kind in 'Uiu': return values.astype(np.str_)
-    for i,v in enumerate(values.tolist()):
-        # True is an int for Python, but nobody's id
-        if isinstance(v, bool) or not isinstance(v, (str,int,np.integer)):
-            raise InputError(f'{where}: entry {i} is {v!r}; an id is a string or an integer')
-        # NumPy's strings end at a NUL: two ids would become one
-        if isinstance(v, str) and '\0' in v:
-            raise InputError(f'{where}: {v!r} holds a NUL character; expected text')
-    return values.astype(np.str_)
+    _refuse_shape(values, where)
+    kind = values.dtype.kind
+    if kind in 'iu': return values.astype(np.str_)
+    if kind=='U': return _whole_text(values.astype(np.str_), where)
+    texts = _texts(values.tolist(), where)
+    lengths = [len(text) for text in texts]
+    longest = max(lengths, default=0)
+    if wrong := _too_wide(longest, len(texts), sum(lengths)):
+        raise InputError(f'{where}: entry {lengths.index(longest)} {wrong}')
+    return np.array(texts, np.str_)
 
 # %% ../nbs/foundations/interactions.ipynb #765a2cc0
+def _texts(values, where):
+    "Python's strings and integers as a list of strings"
+    texts = []
+    for i,v in enumerate(values):
+        if wrong := _wrong_with(v): raise InputError(f'{where}: entry {i} {wrong}')
+        texts.append(str(v))
+    return texts
+
+def _wrong_with(v):
+    "What makes a value no id; None if it is one"
+    if isinstance(v, str): return _wrong_with_text(v)
+    # True is an int for Python, but nobody's id
+    if isinstance(v, bool) or not isinstance(v, (int,np.integer)):
+        return f'is {reprlib.repr(v)}; an id is a string or an integer'
+    # Python itself writes no more than some 4,000 digits
+    if isinstance(v, int) and v.bit_length()>3000: return 'is an integer of a thousand digits'
+
+def _wrong_with_text(v):
+    "What makes a text no id; None if it is one"
+    if not v: return 'is empty; expected text'
+    # NumPy's strings end at a NUL: two ids would become one
+    if '\0' in v: return f'is {v!r}, which holds a NUL character; expected text'
+    if v.isascii(): return None
+    # no file can hold half of a character
+    try: v.encode()
+    except UnicodeEncodeError: return f'is {v!r}, which holds half of a character; expected text'
+
+# %% ../nbs/foundations/interactions.ipynb #4b3b1987
+def _refuse_shape(values, where):
+    "`InputError` for an array of more dimensions than one"
+    if values.ndim==1: return
+    raise InputError(f'{where}: an array of shape {values.shape}; expected one dimension')
+
+def _whole_text(ids, where, at_once=2**16):
+    "The same strings of NumPy; `InputError` names the first that is no id"
+    width = ids.dtype.itemsize//4
+    for begin in range(0, len(ids), at_once):
+        piece = np.ascontiguousarray(ids[begin:begin+at_once])
+        # a string of NumPy is so many code points, and zeros up to its width
+        codes = piece.view(np.uint32).reshape(-1, width)
+        is_nul = codes==0
+        inside = (is_nul[:,:-1] & ~is_nul[:,1:]).any(1)
+        half = ((codes>=0xD800) & ((codes<0xE000) | (codes>0x10FFFF))).any(1)
+        empty = is_nul[:,0] & ~inside
+        wrongs = {'is empty':empty, 'holds a NUL character':inside,
+                  'holds half of a character':half}
+        for wrong,is_wrong in wrongs.items():
+            if not is_wrong.any(): continue
+            raise InputError(f'{where}: entry {begin+is_wrong.argmax()} {wrong}; expected text')
+    return ids
+
+# %% ../nbs/foundations/interactions.ipynb #75e008c6
 def _refuse_gaps(
     column, # of Arrow
     where:str # what to call it in an error message
@@ -51,17 +104,67 @@ def _refuse_gaps(
     row = gaps.index(True).as_py()+1
     raise InputError(f'{where}: row {row} has no value')
 
+def _text_of(column, where):
+    "A column of Arrow as text; `InputError` if it can hold no ids"
+    _refuse_gaps(column, where)
+    kind = _kind(column.type)
+    _refuse_kind(kind, where)
+    return column.cast(kind).cast(pa.large_string())
+
+def _kind(kind): return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+def _refuse_kind(kind, where):
+    "`InputError` for a type of Arrow that can hold no ids"
+    if pa.types.is_integer(kind) or pa.types.is_string_view(kind): return
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind): return
+    raise InputError(f'{where}: a column of {kind}; an id is a string or an integer')
+
+# %% ../nbs/foundations/interactions.ipynb #e950be47
+def _too_wide(
+    longest:int, # characters of the longest id
+    n:int, # ids
+    size:int # characters or bytes of all of them
+): # text or None
+    "What is wrong if one id makes the array of all many times as large as they are"
+    room = 4*longest*n
+    if room<=16*size+2**28: return None
+    return (f'has {longest:,} characters; {n:,} ids as wide as that '
+            f'need {room/1e9:.1f} GB; expected ids of similar length')
+
+def _strings(text, where, row_of=None):
+    "Text of Arrow as strings of NumPy; `InputError` names the row of the first that is no id"
+    with reading(where, 'ids'): text.validate(full=True)
+    # the row of each text: its place, unless told otherwise
+    def place(k): return f'{where}: row {(row_of(k) if row_of else k)+1}'
+    lengths = pa.compute.utf8_length(text)
+    for wrong,at in (('is empty',lengths.index(0)),
+                     ('holds a NUL character',_has_nul(text).index(True))):
+        k = at.as_py()
+        if k>=0: raise InputError(f'{place(k)} {wrong}: {text[k].as_py()!r}; expected text')
+    longest = pa.compute.max(lengths).as_py() or 1
+    if wrong := _too_wide(longest, len(text), text.nbytes):
+        raise InputError(f'{place(lengths.index(longest).as_py())} {wrong}')
+    ids = np.zeros(len(text), f'U{longest}')
+    # Python's strings are many times as large: only some of them at a time
+    for begin in range(0, len(text), 2**16):
+        piece = text[begin:begin+2**16]
+        ids[begin:begin+2**16] = piece.to_pylist()
+    return ids
+
+def _has_nul(text): return pa.compute.match_substring(text, '\0')
+
 # %% ../nbs/foundations/interactions.ipynb #f6fc36c3
 def check_unique(
-    ids, # (N,) raw ids
+    ids, # (N,) raw ids as strings
     source:str # where they come from, for the error message
 ):
     "`InputError` if an id occurs more than once"
-    counts = Counter(ids.tolist())
-    twice = [i for i,n in counts.items() if n>1]
-    if twice:
-        found = f'{len(twice):,} item ids occur more than once'
-        raise InputError(f'{source}: {found}, first {twice[:3]}')
+    column = pa.chunked_array([pa.array(ids)]).dictionary_encode().combine_chunks()
+    n_times = np.bincount(column.indices, minlength=1)
+    twice = np.flatnonzero(n_times>1)
+    if len(twice):
+        first = column.dictionary.take(pa.array(twice[:3])).to_pylist()
+        raise InputError(f'{source}: {len(twice):,} item ids occur more than once, first {first}')
 
 # %% ../nbs/foundations/interactions.ipynb #f04fab24
 def match_ids(
@@ -75,20 +178,21 @@ def match_ids(
     have = as_ids(have, have_source)
     check_unique(wanted, wanted_source)
     check_unique(have, have_source)
-    row = {i:n for n,i in enumerate(have.tolist())}
+    at_N = pa.compute.index_in(pa.array(wanted), value_set=pa.array(have))
+    # each occurs once on both sides: if all are found and no more are there, none is left over
+    if not at_N.null_count and len(wanted)==len(have): return at_N.to_numpy().astype(np.int64)
     # both directions: a surplus tells of the wrong file as much as a gap
-    missing = [i for i in wanted.tolist() if i not in row]
-    extra = sorted(set(row)-set(wanted.tolist()))
-    if missing or extra:
-        found = [_not_in(missing, wanted_source, have_source),
-                 _not_in(extra, have_source, wanted_source)]
-        raise InputError(f"{'; '.join(filter(None, found))}; expected the same items in both")
-    return np.array([row[i] for i in wanted.tolist()], np.int64)
+    missing = wanted[at_N.is_null().to_numpy(zero_copy_only=False)]
+    extra = np.sort(have[~np.isin(have, wanted)])
+    found = [_not_in(missing, wanted_source, have_source),
+             _not_in(extra, have_source, wanted_source)]
+    raise InputError(f"{'; '.join(filter(None, found))}; expected the same items in both")
 
 # %% ../nbs/foundations/interactions.ipynb #1409f81b
 def _not_in(ids, one, other):
     "What to say of ids that one table has and the other lacks; nothing if there are none"
-    if ids: return f'{len(ids):,} items of {one} are not in {other} (first: {ids[:3]})'
+    if not len(ids): return None
+    return f'{len(ids):,} items of {one} are not in {other} (first: {ids[:3].tolist()})'
 
 # %% ../nbs/foundations/interactions.ipynb #ae498f2b
 @dataclass(frozen=True, eq=False)
@@ -100,6 +204,7 @@ class Interactions:
     items_A:np.ndarray # (A,) item rows
     times_A:np.ndarray|None=None # (A,) integer times in any unit, ascending within each user
     source:str='memory' # where the data came from, for error messages
+    order:str='as given' # where the order of a user's actions came from
     tie_order:str='as given' # how actions at equal times are ordered
 
     def __len__(self): return len(self.user_ids)
@@ -115,61 +220,105 @@ class Interactions:
         "How many actions each user has"
         return np.diff(self.offsets)
 
+# %% ../nbs/foundations/interactions.ipynb #1a7c7081
+def _as_times(values, where):
+    "Times as integers: a fraction counts in millionths; `InputError` for what is no point in time"
+    with reading(where, 'times'): column = _time_column(values)
+    _refuse_gaps(column, where)
+    kind = column.type
+    if pa.types.is_floating(kind): return _from_floats(column.to_numpy(), where)
+    # Arrow counts the days of a date in 32 bits
+    if pa.types.is_date32(kind): column = column.cast(pa.int32())
+    is_time = pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    if not is_time: raise InputError(f'{where} are {kind}; expected integers, timestamps or dates')
+    with reading(where, 'times'): return column.cast(pa.int64()).to_numpy()
+
+# %% ../nbs/foundations/interactions.ipynb #5020a0fe
+def _time_column(values):
+    "Times as a column of Arrow without a dictionary"
+    if not isinstance(values, (pa.Array,pa.ChunkedArray)):
+        values = np.asarray(values)
+        # Arrow knows only the byte order of this machine
+        values = pa.array(values.astype(values.dtype.newbyteorder('='), copy=False))
+    return values.cast(_kind(values.type))
+
+def _from_floats(times, where):
+    "Floats as integers in the same order; `InputError` if there are none"
+    times = times.astype(np.float64)
+    wrong = ~np.isfinite(times)
+    if wrong.any():
+        row = wrong.argmax()
+        raise InputError(f'{where}: row {row+1} is {times[row]}; expected a finite number')
+    if (times==np.floor(times)).all(): scaled = times
+    else:
+        with np.errstate(over='ignore'): scaled = np.rint(times*1e6)
+        if len(np.unique(scaled))<len(np.unique(times)):
+            raise InputError(f'{where} differ by less than a millionth; expected integers')
+    if np.abs(scaled).max()>=2**63:
+        raise InputError(f'{where} are as large as {np.abs(times).max()}; expected 64 bits at most')
+    return scaled.astype(np.int64)
+
 # %% ../nbs/foundations/interactions.ipynb #04d25c59
-def _read_text_by_line(path):
-    "`Interactions` from a text file, one line after the other"
-    users = []
-    histories = []
-    for n,line in read_lines(path):
-        user,*items = _words(line, f'{path}, line {n}')
-        users.append(user)
-        histories.append(items)
-    places = [f'{path}, line {n+1}' for n in range(len(users))]
-    return _from_histories(users, histories, places, path)
+def _check_lines(path):
+    "`InputError` for the first line of a text file that is no history"
+    for n,line in read_lines(path): _words(line, f'{path}, line {n}')
 
 # %% ../nbs/foundations/interactions.ipynb #e538c0b0
 def _words(line, place):
-    "The user and the items of a line; `InputError` if it lacks either"
+    "The words of a line; `InputError` if it lacks the user or the items"
     words = line.split()
     expected = 'expected `user item item ...`'
     if not words: raise InputError(f'{place}: empty line; {expected}')
     if '\0' in line: raise InputError(f'{place}: a NUL character; expected text')
+    # old Macs ended lines so; read as white space it would make one user of all
+    if '\r' in line.removesuffix('\r'):
+        raise InputError(f'{place}: a carriage return inside; expected lines that end with \\n')
     if len(words)==1: raise InputError(f'{place}: user {words[0]!r} has no items; {expected}')
-    return words
 
 # %% ../nbs/foundations/interactions.ipynb #29526c5a
-def _from_histories(users, histories, places, source):
-    "`Interactions` from parallel lists of users and of histories (lists of raw item ids)"
-    if not users: raise InputError(f'{source}: no users; expected at least one')
-    seen = set()
-    for user,place in zip(users, places):
-        if user in seen:
-            raise InputError(f'{place}: user {user!r} was already seen; '
-                             'expected one history a user')
-        seen.add(user)
-    items_A = [item for history in histories for item in history]
-    item_ids,rows_A = encode_ids(np.array(items_A, np.str_))
-    offsets = np.cumsum([0]+[len(history) for history in histories])
-    return Interactions(np.array(users, np.str_), item_ids, offsets, rows_A, source=str(source))
+def _refuse_repeats(
+    users, # (U,) raw ids, a column of Arrow
+    place # place of a user in the file, from the number
+):
+    "`InputError` for the first user who was there before"
+    numbers_U = users.dictionary_encode().combine_chunks().indices.to_numpy()
+    # Arrow numbers what is new: only who was there before has another number than the place
+    again_U = np.flatnonzero(numbers_U!=np.arange(len(numbers_U)))
+    if not len(again_U): return
+    u = int(again_U[0])
+    raise InputError(f'{place(u)}: user {users[u].as_py()!r} was already seen; '
+                     'expected one history a user')
 
 # %% ../nbs/foundations/interactions.ipynb #acec747d
 def _read_inter_json(path):
     "`Interactions` from one JSON object"
-    users = []
-    histories = []
     data = read_json(path, pairs=True)
     # an object has come as a list of pairs; a list has not
     is_object = isinstance(data, list) and all(isinstance(pair, tuple) for pair in data)
     if not is_object:
         raise InputError(f'{path}: expected one object `{{"user": ["item", ...]}}`')
-    for user,items in data:
-        place = f'{path}: user {user!r}'
-        if not isinstance(items, list) or not items:
-            raise InputError(f'{place} has {items!r}; expected a list with at least one item')
-        users.append(user)
-        histories.append(as_ids(np.array(items, dtype=object), place).tolist())
-    places = [f'{path}: user {user!r}' for user in users]
-    return _from_histories(users, histories, places, path)
+    if not data: raise InputError(f'{path}: no users; expected at least one')
+    user_ids = as_ids([user for user,_ in data], f'{path}: users')
+    _refuse_repeats(pa.chunked_array([pa.array(user_ids)]), lambda u: path)
+    offsets = np.cumsum([0]+[_n_items(items, f'{path}: user {user!r}') for user,items in data])
+    # a history is gone once its items are in the long list
+    data.reverse()
+    texts_A = []
+    while data:
+        user,items = data.pop()
+        texts_A += _texts(items, f'{path}: user {user!r}')
+    column = pa.chunked_array([pa.array(texts_A, pa.large_string())])
+    item_ids,rows_A = encode_ids(column, f'{path}: items')
+    return Interactions(user_ids, item_ids, offsets, rows_A, source=str(path), order=_AS_WRITTEN)
+
+def _n_items(items, place):
+    "How many items a user has in JSON; `InputError` if it is no list, or an empty one"
+    if isinstance(items, list) and items: return len(items)
+    raise InputError(f'{place} has {reprlib.repr(items)}; '
+                     'expected a list with at least one item')
+
+# in text and JSON a history is written oldest first
+_AS_WRITTEN = "of the file's histories"
 
 # %% ../nbs/foundations/interactions.ipynb #73fad5e8
 @patch(cls_method=True)
@@ -177,47 +326,57 @@ def from_frame(cls:Interactions,
     frame, # pandas, polars or pyarrow table, one row per action
     user:str='user', # column of user ids
     item:str='item', # column of item ids
-    time:str='time', # column of integer times or timestamps; may be absent
+    time:str|None='time', # column of times; None: each user's rows stand in order, oldest first
     source:str='frame' # for error messages
 )->Interactions:
     "Interactions from a table; `InputError` for a missing column or value"
     # no copy: DataFrames hand over their memory
-    table = pa.table(frame)
-    users_A = _column(table, user, source)
-    items_A = _column(table, item, source)
-    # a column that is asked for by name must be there; the usual one may be absent
-    if time=='time' and time not in table.column_names:
-        return cls.from_flat(users_A, items_A, source=source)
-    times_A = _integers(_column(table, time, source), time, source)
-    return cls.from_flat(users_A, items_A, times_A, source)
+    with reading(source, 'a table'): table = pa.table(frame)
+    _check_columns(table.schema, user, item, time, source)
+    times_A = None if time is None else table[time]
+    ixs = cls.from_flat(table[user], table[item], times_A, source)
+    order = 'of the rows, as told' if time is None else f'by column {time!r}'
+    return replace(ixs, order=order)
 
 # %% ../nbs/foundations/interactions.ipynb #953fb02b
-def _column(table, name, source):
-    "The column of that name; `InputError` if there is none, or more than one"
-    n = table.column_names.count(name)
-    if n==1: return table[name]
-    found = f'{n} columns' if n else 'no column'
-    raise InputError(f'{source}: {found} {name!r}; expected one; found {table.column_names}')
+def _check_columns(schema, user, item, time, source):
+    "`InputError` for a column that is missing or there twice"
+    # a name may hold bytes that are not UTF-8
+    with reading(source, 'a table'): names = schema.names
+    for name in _needed(user, item, time):
+        n = names.count(name)
+        if n>1: raise InputError(f'{source}: {n} columns {name!r} in {names}; expected one')
+        if n==1: continue
+        expected = _which_time(schema, user, item) if name==time else 'expected one'
+        raise InputError(f'{source}: no column {name!r} in {names}; {expected}')
 
-# %% ../nbs/foundations/interactions.ipynb #201770b1
-def _integers(column, name, source):
-    "A column of times as integers; `InputError` if they are none or if one is missing"
-    _refuse_gaps(column, f'{source}: times')
-    try: return column.cast(pa.int64()).to_numpy()
-    except pa.ArrowException as e:
-        raise InputError(f'{source}: column {name!r} holds {column.type}; '
-                         f'expected integers or timestamps ({e})') from None
+def _needed(user, item, time):
+    "Names of the columns that are read"
+    return [name for name in (user,item,time) if name is not None]
+
+_TIME_NAMES = {'time','times','timestamp','timestamps','date','datetime','ts','unixreviewtime',
+               'unixtime','unix_timestamp','created_at','event_time','reviewtime'}
+
+def _which_time(schema, user, item):
+    "What to do if the column of times is not there: the likely one by its name or else its type"
+    def is_moment(kind): return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    others = [field for field in schema if field.name not in (user,item)]
+    likely = [field.name for field in others if field.name.lower() in _TIME_NAMES]
+    likely += [field.name for field in others if is_moment(field.type)]
+    named = f'time={likely[0]!r}' if likely else 'time=COLUMN (none looks like times)'
+    return f"expected {named}, or time=None if each user's rows stand in order"
 
 # %% ../nbs/foundations/interactions.ipynb #38999b8e
-def _read_csv(path, ids):
-    "A CSV file whose columns `ids` stay as they are written"
+def _read_csv(path, user, item, time):
+    "The columns of a CSV file that are needed; ids stay as they are written"
+    with reading(path, 'CSV'), pa.csv.open_csv(path) as file: schema = file.schema
+    _check_columns(schema, user, item, time, path)
     # only an empty field is a missing value: 'NA' and 'null' are ids like others
-    options = pa.csv.ConvertOptions(column_types=dict.fromkeys(ids, pa.string()),
+    options = pa.csv.ConvertOptions(column_types={user:pa.string(), item:pa.string()},
+                                    include_columns=_needed(user, item, time),
                                     null_values=[''], strings_can_be_null=True)
-    table = pa.csv.read_csv(path, convert_options=options)
-    for name in ids:
-        # `from_frame` complains of a column that is missing or there twice
-        if table.column_names.count(name)==1: _refuse_floats(table[name], name, path)
+    with reading(path, 'CSV'): table = pa.csv.read_csv(path, convert_options=options)
+    for name in (user,item): _refuse_floats(table[name], name, path)
     return table
 
 # %% ../nbs/foundations/interactions.ipynb #73df1fc9
@@ -230,32 +389,63 @@ def _refuse_floats(column, name, path):
     raise InputError(f'{found}; an id is a string or an integer, '
                      'and some program has made floats of integers')
 
+# %% ../nbs/foundations/interactions.ipynb #6423723d
+def _read_parquet(path, user, item, time):
+    "The columns of a Parquet file that are needed"
+    with reading(path, 'Parquet'):
+        metadata = pa.parquet.read_metadata(path)
+        schema = metadata.schema.to_arrow_schema()
+    _check_columns(schema, user, item, time, path)
+    for name in (user,item): _refuse_kind(_kind(schema.field(name).type), f'{path}: {name!r}')
+    needed = _needed(user, item, time)
+    with reading(path, 'Parquet'): unpacked = _unpacked(metadata, needed)
+    size = path.stat().st_size
+    if metadata.num_rows>1000*size or unpacked>100*size+2**26:
+        raise InputError(f'{path}: {size:,} bytes unpack to {unpacked:,} bytes and '
+                         f'{metadata.num_rows:,} rows; no log packs so well')
+    with reading(path, 'Parquet'):
+        # Parquet numbers the distinct strings of a column, and we can use its numbers
+        file = pa.parquet.ParquetFile(path, metadata=metadata, read_dictionary=[user,item])
+        table = file.read(columns=needed)
+        # a spoilt file may number more strings than it has
+        table.validate(full=True)
+        return table
+
+def _unpacked(metadata, names):
+    "Bytes of some columns of a Parquet file once unpacked"
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    chunks = [group.column(c) for group in groups for c in range(group.num_columns)]
+    return sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in names)
+
+# %% ../nbs/foundations/interactions.ipynb #8c53f23b
+def _refuse_unreadable(path):
+    "`InputError` if there is no file, or none that this user may read"
+    if path.exists() and not path.is_file():
+        raise InputError(f'{path}: a folder or a device; expected a file')
+    with reading(path, 'a file'): open(path, 'rb').close()
+
 # %% ../nbs/foundations/interactions.ipynb #e9163ac8
 def read_interactions(
     path, # `.txt`, `.inter.json`, `.csv` or `.parquet`
-    **columns # `user=`, `item=`, `time=`: column names of a CSV or Parquet file
+    user:str='user', # column of user ids, in CSV and Parquet
+    item:str='item', # column of item ids
+    time:str|None='time' # column of times; None: each user's rows stand in order, oldest first
 )->Interactions:
     "Interactions from a file; `InputError` names the file, and the line where there is one"
     path = Path(path)
     if not path.exists(): raise InputError(f'{path}: no such file; expected interactions')
+    _refuse_unreadable(path)
     if path.suffix in ('.csv','.parquet'):
-        table = _read_table(path, [columns.get(name, name) for name in ('user','item')])
-        return Interactions.from_frame(table, source=str(path), **columns)
+        read = _read_csv if path.suffix=='.csv' else _read_parquet
+        table = read(path, user, item, time)
+        return Interactions.from_frame(table, user, item, time, source=str(path))
     if path.suffix not in ('.txt','.json'):
         raise InputError(f'{path}: unknown kind of file; '
                          'expected .txt, .inter.json, .csv or .parquet')
-    if columns:
-        raise InputError(f'{path}: this format has no columns; expected none of {list(columns)}')
+    # histories are written in order: time=None says what is so anyway
+    if (user,item)!=('user','item') or time not in ('time',None):
+        raise InputError(f'{path}: this format has no columns; expected none to be named')
     return _read_text(path) if path.suffix=='.txt' else _read_inter_json(path)
-
-# %% ../nbs/foundations/interactions.ipynb #e5deea63
-def _read_table(path, ids):
-    "A CSV or Parquet file as a table of Arrow; `ids` are the names of the columns of ids"
-    try:
-        if path.suffix=='.csv': return _read_csv(path, ids)
-        # Parquet numbers the distinct strings of a column, and we can use its numbers
-        return pa.parquet.read_table(path, read_dictionary=ids)
-    except (pa.ArrowException,OSError) as e: raise InputError(f'{path}: {e}') from None
 
 # %% ../nbs/foundations/interactions.ipynb #77e6bfa0
 @patch
@@ -272,30 +462,53 @@ def write(self:Interactions,
         raise InputError(f'{path}: this format has no place for times; '
                          'write Parquet, or drop them with `replace(ixs, times_A=None)`')
     if path.suffix=='.txt': return _write_text(self, path)
-    users = self.user_ids.tolist()
-    write_json(path, {user:self.item_ids[self[u]].tolist() for u,user in enumerate(users)})
+    _write_inter_json(self, path)
 
 # %% ../nbs/foundations/interactions.ipynb #142662bd
-def _write_parquet(ixs, path):
+def _write_parquet(ixs, path, at_once=2**20):
     "One row per action"
-    users_A = np.repeat(ixs.user_ids, ixs.lengths_U)
-    columns = dict(user=users_A, item=ixs.item_ids[ixs.items_A])
-    if ixs.times_A is not None: columns['time'] = ixs.times_A
-    with write_beside(path) as part: pa.parquet.write_table(pa.table(columns), part)
+    user_A = np.repeat(np.arange(len(ixs), dtype=np.int32), ixs.lengths_U)
+    users = pa.array(ixs.user_ids)
+    items = pa.array(ixs.item_ids)
+    fields = [('user',pa.string()), ('item',pa.string())]
+    if ixs.times_A is not None: fields.append(('time',pa.int64()))
+    schema = pa.schema(fields)
+    with write_beside(path) as part, pa.parquet.ParquetWriter(part, schema) as file:
+        for begin in range(0, len(user_A), at_once):
+            rows = slice(begin, begin+at_once)
+            columns = [users.take(pa.array(user_A[rows])), items.take(pa.array(ixs.items_A[rows]))]
+            if ixs.times_A is not None: columns.append(pa.array(ixs.times_A[rows]))
+            file.write_table(pa.table(columns, schema=schema))
 
 # %% ../nbs/foundations/interactions.ipynb #cf7c3fed
 def _write_text(ixs, path):
     "One line per user; an id with white space in it would be read back as two"
-    for i in [*ixs.user_ids.tolist(), *ixs.item_ids.tolist()]:
-        if i.split()!=[i]:
-            raise InputError(f'{path}: id {i!r} holds white space; '
-                             'the text format cannot keep it, .inter.json and Parquet can')
-    lines = []
-    # a history at a time: all ids as strings would take many times the memory
-    for user,rows in zip(ixs.user_ids, ixs):
-        lines.append(' '.join([user, *ixs.item_ids[rows]])+'\n')
-    text = ''.join(lines)
-    with write_beside(path) as part: part.write_text(text, encoding='utf-8')
+    for ids in (ixs.user_ids,ixs.item_ids):
+        for i in map(str, ids): _refuse_space(i, path)
+    with write_beside(path) as part, open(part, 'w', encoding='utf-8', newline='\n') as file:
+        # a history at a time: all ids as strings would take many times the memory
+        for user,rows in zip(ixs.user_ids, ixs):
+            file.write(' '.join([user, *ixs.item_ids[rows]])+'\n')
+
+def _refuse_space(i, path):
+    "`InputError` for an id that a text file cannot keep"
+    # a file that begins with this mark is read without it
+    if i.split()==[i] and i[0]!='\ufeff': return
+    raise InputError(f'{path}: id {i!r} holds white space; '
+                     'the text format cannot keep it, .inter.json and Parquet can')
+
+# %% ../nbs/foundations/interactions.ipynb #7e71caa8
+def _write_inter_json(ixs, path):
+    "One object with a list per user; what `write_json` writes, a user at a time"
+    with write_beside(path) as part, open(part, 'w', encoding='utf-8', newline='\n') as file:
+        begin = '{\n '
+        for user,rows in zip(ixs.user_ids, ixs):
+            items = json.dumps(ixs.item_ids[rows].tolist(), ensure_ascii=False,
+                               separators=(',\n  ',': '))
+            name = json.dumps(str(user), ensure_ascii=False)
+            file.write(f'{begin}{name}: [\n  {items[1:-1]}\n ]')
+            begin = ',\n '
+        file.write('\n}\n')
 
 # %% ../nbs/foundations/interactions.ipynb #5578e98d
 @patch
@@ -317,6 +530,7 @@ def with_times(self:Interactions,
     path # text file in the same layout: `user time time ...`, same users, one time per action
 )->Interactions:
     "The same interactions with times from a file; `InputError` names the line that does not fit"
+    _refuse_unreadable(Path(path))
     times = []
     users = list(zip(self.user_ids.tolist(), self.lengths_U.tolist()))
     for n,line in read_lines(path):
@@ -334,7 +548,8 @@ def with_times(self:Interactions,
 def _ascending(words, place):
     "Words as integer times; `InputError` if one is no integer or less than the one before"
     try: times = np.array(words, np.int64)
-    except ValueError: raise InputError(f'{place}: a time is not an integer') from None
+    except (ValueError,OverflowError):
+        raise InputError(f'{place}: a time is not an integer of 64 bits') from None
     if (np.diff(times)<0).any(): raise InputError(f'{place}: times go backwards')
     return times
 
@@ -365,10 +580,8 @@ def _as_column(values, where='ids'):
     "Raw ids as a column of Arrow: integers, strings, or numbers of a dictionary of either"
     if isinstance(values, pa.ChunkedArray):
         _refuse_gaps(values, where)
-        if _holds_ids(values.type): return values
-    if getattr(values, 'ndim', 1)!=1:
-        found = f'{where}: an array of shape {values.shape}'
-        raise InputError(f'{found}; expected one dimension')
+        return values if _holds_ids(values.type) else _text_of(values, where)
+    if isinstance(values, np.ndarray): _refuse_shape(values, where)
     # Arrow takes signed integers as they are; everything else is made text first
     plain = isinstance(values, np.ndarray) and values.dtype.kind=='i' and values.dtype.isnative
     column = pa.array(values if plain else as_ids(values, where))
@@ -418,7 +631,7 @@ def encode_ids(
     batches = pa.table([numbers], ['']).to_batches(max_chunksize=2**20)
     pieces = [batch.column(0).to_numpy() for batch in batches]
     used = _used(pieces)
-    ids = _as_text(used, names, where)
+    ids = _strings(_as_text(used, names), where, lambda k: _first_row(pieces, used[k]))
     # small integers are in order already
     if in_order and names is not None:
         order = np.lexsort((ids, np.strings.str_len(ids)))
@@ -435,16 +648,18 @@ def _used(pieces):
     return np.flatnonzero(seen)
 
 # %% ../nbs/foundations/interactions.ipynb #048df58e
-def _as_text(used, names, where):
-    "What numbers stand for, as strings; `InputError` for a NUL character"
+def _as_text(used, names):
+    "What numbers stand for, as text of Arrow"
     used = pa.array(used)
-    text = (used if names is None else names.take(used)).cast(pa.string())
-    # as in `as_ids`, for text that Arrow holds
-    has_nul = pa.compute.match_substring(text, '\0')
-    if pa.compute.any(has_nul).as_py():
-        found = f'{where}: {text.filter(has_nul)[0].as_py()!r}'
-        raise InputError(f'{found} holds a NUL character; expected text')
-    return text.to_numpy(zero_copy_only=False).astype(np.str_)
+    return (used if names is None else names.take(used)).cast(pa.string())
+
+def _first_row(pieces, number):
+    "The first row that has a number"
+    begin = 0
+    for piece in pieces:
+        here = np.flatnonzero(piece==number)
+        if len(here): return begin+int(here[0])
+        begin += len(piece)
 
 # %% ../nbs/foundations/interactions.ipynb #45e9bdd5
 def _places(pieces, used):
@@ -463,11 +678,13 @@ def _places(pieces, used):
 def from_flat(cls:Interactions,
     users_A, # raw user id of every action
     items_A, # raw item id of every action
-    times_A=None, # integer time of every action; without it the given order counts
+    times_A=None, # time of every action; without it the given order counts
     source:str='memory' # for error messages
 )->Interactions:
     "Users in order of first appearance, their actions by time; `InputError` for unequal lengths"
-    times_A = _check_flat(users_A, items_A, times_A, source)
+    _check_lengths(users_A, items_A, times_A, source)
+    order = 'as given' if times_A is None else 'by time'
+    if times_A is not None: times_A = _as_times(times_A, f'{source}: times')
     users = _as_column(users_A, f'{source}: users')
     item_ids,rows_A = encode_ids(items_A, f'{source}: items')
     # the users of a log are as many as its actions, those of its runs are few
@@ -477,25 +694,20 @@ def from_flat(cls:Interactions,
     offsets = np.append(begin_R, len(users))
     # most files: each user has one run, and the runs are the histories
     if len(user_ids)==len(user_R) and not _goes_back(times_A, offsets):
-        return cls(user_ids[user_R], item_ids, offsets, rows_A, times_A, source)
+        return cls(user_ids[user_R], item_ids, offsets, rows_A, times_A, source, order)
     order_U,order_A,offsets = _sorted(user_R, offsets, times_A)
     if times_A is not None: times_A = times_A[order_A]
-    return cls(user_ids[order_U], item_ids, offsets, rows_A[order_A], times_A, source)
+    return cls(user_ids[order_U], item_ids, offsets, rows_A[order_A], times_A, source, order)
 
 # %% ../nbs/foundations/interactions.ipynb #645086e1
-def _check_flat(users_A, items_A, times_A, source):
-    "Times as int64, or None; `InputError` if the three do not go together"
+def _check_lengths(users_A, items_A, times_A, source):
+    "`InputError` if the three do not go together"
     if len(users_A)==0: raise InputError(f'{source}: no actions; expected at least one')
     counts = [f'{len(users_A):,} users', f'{len(items_A):,} items']
     if times_A is not None: counts.append(f'{len(times_A):,} times')
-    if len({count.split()[0] for count in counts})>1:
-        found = ', '.join(counts)
-        raise InputError(f'{source}: {found}; expected one of each for every action')
-    if times_A is None: return None
-    times_A = np.asarray(times_A)
-    if times_A.dtype.kind not in 'iu':
-        raise InputError(f'{source}: times are {times_A.dtype}; expected integers')
-    return times_A.astype(np.int64)
+    if len({count.split()[0] for count in counts})==1: return
+    found = ', '.join(counts)
+    raise InputError(f'{source}: {found}; expected one of each for every action')
 
 # %% ../nbs/foundations/interactions.ipynb #9f226af6
 def _run_begins(users):
@@ -553,20 +765,26 @@ def _read_text(path):
     try:
         # Arrow lets go of Python's lock, so threads do work side by side
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            users,items,lengths = zip(*pool.map(_split_lines, _blocks(path)))
-        user_ids,user_U = encode_ids(pa.chunked_array(users), in_order=False)
-        if len(user_ids)<len(user_U): raise InputError('a user twice')
-    # Arrow's errors are ValueErrors too, and so is an empty file: there is nothing to unpack
-    except ValueError: return _read_text_by_line(path)
+            blocks = list(pool.map(_split_lines, _blocks(path)))
+    # Arrow's errors are ValueErrors too
+    except ValueError as e:
+        _check_lines(path)
+        raise InputError(f'{path}: not readable as histories: {one_line(e, 150)}') from None
+    if not blocks: raise InputError(f'{path}: no users; expected at least one')
+    users,items,lengths = zip(*blocks)
+    users = pa.chunked_array(users)
+    user_ids,user_U = encode_ids(users, f'{path}: users', in_order=False)
+    if len(user_ids)<len(user_U): _refuse_repeats(users, lambda u: f'{path}, line {u+1}')
     # blocks have numbered their own items: encode_ids puts their numbers together
-    item_ids,rows_A = encode_ids(pa.chunked_array(items))
+    item_ids,rows_A = encode_ids(pa.chunked_array(items), f'{path}: items')
     offsets = np.append(0, np.cumsum(np.concatenate(lengths)))
-    return Interactions(user_ids[user_U], item_ids, offsets, rows_A, source=str(path))
+    return Interactions(user_ids[user_U], item_ids, offsets, rows_A, None, str(path), _AS_WRITTEN)
 
 # %% ../nbs/foundations/interactions.ipynb #06159f1a
 def _blocks(path, size=2**26):
-    "The bytes of a file in pieces of whole lines"
+    "The bytes of a file in pieces of whole lines, without the mark that some programs begin with"
     with open(path, 'rb') as f:
+        if f.read(3)!=b'\xef\xbb\xbf': f.seek(0)
         # the last line of a block is read to its end
         while block := f.read(size): yield block+f.readline()
 
@@ -590,6 +808,8 @@ def _split_lines(block):
 def _lines(block):
     "The lines of a block as strings of Arrow, without a copy"
     if b'\0' in block: raise InputError('a NUL character')
+    if b'\r' in block and block.count(b'\r')>block.count(b'\r\n'):
+        raise InputError('a carriage return inside a line')
     if block[-1:]!=b'\n': block += b'\n'
     # Arrow's strings are what we have: bytes, and where each string begins
     ends = np.flatnonzero(np.frombuffer(block, np.uint8)==ord('\n'))

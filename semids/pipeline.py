@@ -36,9 +36,9 @@ from .files import file_hash, read_json, write_beside, write_json
 from .interactions import Interactions, read_interactions
 from .items import ItemVectors, read_item_vectors
 from .processes import n_processes, rank
-from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, train_rqvae
-from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, item_embeddings, train_sasrec,
-                           write_embeddings)
+from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, check_size, train_rqvae
+from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, SequenceTraining,
+                           item_embeddings, train_sasrec, write_embeddings)
 from .semantic_ids import SemanticIDSettings, health, make_ids, read_ids, write_ids
 from .settings import Settings, describe, option, shown
 from .splits import Split, leave_one_out
@@ -53,6 +53,8 @@ from .training import TrainingSettings, load_model, save_model
 class DataSettings(Settings):
     "Where histories and item vectors come from; `InputError` if the toy shop is mixed with files"
     interactions:str = option('toy', "file of histories in the data folder; 'toy': the toy shop")
+    time:str = option(
+        'time', "CSV and Parquet: column of times; empty: each user's rows stand in order")
     times:str = option('', 'file of times beside it; empty: none')
     vectors:str = option('toy', "file of item vectors in the data folder; 'toy': the toy shop")
     shuffle_ties:bool = option(False, 'put actions of equal time in random order, by the seed?')
@@ -70,7 +72,7 @@ class DataSettings(Settings):
 class SASRecStep(Settings):
     "Step 1"
     model:SASRecSettings = SASRecSettings()
-    training:TrainingSettings = SASREC_TRAINING
+    training:SequenceTraining = SASREC_TRAINING
 
 @dataclass(frozen=True)
 class RQVAEStep(Settings):
@@ -219,16 +221,26 @@ def load(self:Run)->Data:
         ixs = shop.interactions
         vectors = shop.vectors()
     else:
-        ixs = read_interactions(self.data/data.interactions)
+        ixs = self.read_histories()
         vectors = read_item_vectors(self.data/data.vectors)
         if data.times: ixs = ixs.with_times(self.data/data.times)
         if data.shuffle_ties: ixs = ixs.shuffle_ties(self.settings.seed)
+    check_size(self.settings.rqvae.model, len(ixs.item_ids))
     # from here on, row r of the vectors is item r
     x_NE = vectors.rows_for(ixs.item_ids, ixs.source)
     vectors = ItemVectors(ixs.item_ids, x_NE, vectors.source)
     self._loaded = Data(ixs, leave_one_out(ixs), vectors, shop)
     self._loaded_from = hashes
     return self._loaded
+
+# %% ../nbs/pipeline.ipynb #ceec9db4
+@patch
+def read_histories(self:Run)->Interactions:
+    "The file of histories, in the order of its times"
+    data = self.settings.data
+    # a file of times takes the place of a column
+    time = data.time if data.time and not data.times else None
+    return read_interactions(self.data/data.interactions, time=time)
 
 # %% ../nbs/pipeline.ipynb #af54786e
 @patch
@@ -495,7 +507,8 @@ def protocol(
     "How a run is measured: what stands beside its numbers in `metrics.json`"
     ixs = run.load().ixs
     about = dict(split='leave-one-out, last item', candidates='all items', hits='items',
-                 data=Path(ixs.source).name, tie_order=ixs.tie_order, users=len(ixs),
+                 data=Path(ixs.source).name, order=ixs.order, tie_order=ixs.tie_order,
+                 users=len(ixs),
                  items=len(ixs.item_ids), actions=len(ixs.items_A),
                  beams=run.settings.evaluation.beams,
                  checkpoint='best NDCG@10 on validation; test scored once')
@@ -581,7 +594,8 @@ def _caption(
     "How the numbers of a table came about, in a line"
     p = metrics['protocol']
     line = [f"{p['users']:,} users of {p['data']}", p['split'], f"all {p['items']:,} items ranked",
-            f"tie order {p['tie_order']}", f"seed {metrics['seed']}"]
+            f"order {p.get('order', 'as given')}", f"tie order {p['tie_order']}",
+            f"seed {metrics['seed']}"]
     if len(parts)==1: line.append(parts[0])
     versus = [m.get('vs_baseline', {}) for part in parts for m in metrics[part].values()]
     strongest = dict.fromkeys(v['baseline'] for v in versus if v)
@@ -801,6 +815,7 @@ def _check_inputs(
         raise InputError(f'{path}: it was changed while step {step!r} was running; '
                          'the result is not kept: run the step again')
 
+# %% ../nbs/pipeline.ipynb #64a2e2f0
 def _end(
     run:Run,
     step:str, # a key of STEPS
@@ -873,7 +888,7 @@ def _make_parser(
     add('--out', default='.', help='gets checkpoints/ and tensorboard_logs/ (default: here)')
     add('--name', help='name of the run instead of the one in the settings')
     add('--device', default='auto', help="'cpu', or 'auto' for a GPU if there is one (default)")
-    add('--seed', type=int, help='instead of the one in the settings')
+    add('--seed', help='instead of the one in the settings')
     return parser
 
 # %% ../nbs/pipeline.ipynb #cb5d595b
@@ -929,10 +944,10 @@ def _run_arguments(
     params = params or args.params
     if params is None:
         raise InputError(f"--params is missing; expected a file or one of {', '.join(presets())}")
-    settings = read_settings(params, args.set)
-    given = {name:getattr(args, name) for name in ('name','seed')}
-    given = {name:value for name,value in given.items() if value is not None}
-    settings = settings.update(given, 'the command line')
+    seed = [] if args.seed is None else [f'seed={args.seed}']
+    settings = read_settings(params, args.set+seed)
+    # a name is text, also when it looks like a number
+    if args.name is not None: settings = settings.update(dict(name=args.name), '--name')
     if args.show_settings: return print(_settings_table(settings))
     run = Run(settings, args.data, args.out, args.device)
     metrics = run_pipeline(run, steps)

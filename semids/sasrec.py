@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SASREC_TRAINING', 'sampled_softmax_loss', 'bce_loss', 'draw_unseen', 'SASRecSettings', 'SASRec', 'sasrec_batches',
-           'train_sasrec', 'item_embeddings', 'write_embeddings', 'softmax_loss']
+           'SequenceTraining', 'asked_users', 'train_sasrec', 'item_embeddings', 'write_embeddings', 'softmax_loss']
 
 # %% ../nbs/00_sasrec.ipynb #ad4e3d90
 import io, math
@@ -23,7 +23,7 @@ from .files import write_beside
 from .items import ItemVectors
 from .layers import Block, Dropout, history_mask
 from .settings import Settings, option
-from .splits import Split
+from .splits import Examples, Split
 from .training import Batches, TrainingSettings, fit
 
 # %% ../nbs/00_sasrec.ipynb #a9242c59
@@ -144,7 +144,14 @@ def recommend(self:SASRec,
 )->tuple: # (B, k) item rows, best first; (B, k) scores
     "The `k` best items for each history"
     history_BT = history_BT.to(self.items.weight.device)
-    return rank(self.scores(history_BT), history_BT, k, mask_seen)
+    h_BD = self.encode(history_BT)[:,-1]
+    items_DN = self.items.weight.T
+    # some 33 million scores at a time: with a million items they are 33 users, else memory runs out
+    n_users = max(2**25//items_DN.shape[1], 1)
+    pieces = zip(h_BD.split(n_users), history_BT.split(n_users))
+    ranked = [rank(h_bD@items_DN, history_bT, k, mask_seen) for h_bD,history_bT in pieces]
+    items,scores = zip(*ranked)
+    return torch.cat(items),torch.cat(scores)
 
 # %% ../nbs/00_sasrec.ipynb #60935931
 @patch
@@ -190,26 +197,43 @@ def sasrec_batches(
     def get(rows_B): return [windows.sequences(rows_B)]
     return Batches(len(windows), batch_size, get, seed, windows.lengths_X)
 
+# %% ../nbs/00_sasrec.ipynb #fd633460
+@dataclass(frozen=True)
+class SequenceTraining(TrainingSettings):
+    "How a model that recommends is trained"
+    valid_users:int = option(0, 'how many validation users are asked; 0: all', low=0)
+
+def asked_users(
+    valid:Examples, # the validation part of a split
+    training:SequenceTraining, # says how many
+    seed:int=0 # of the draw
+)->Examples: # the same ones at every validation
+    "The users that a validation asks"
+    if not training.valid_users: return valid
+    shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
+    return valid.subset(shuffled[:training.valid_users])
+
 # %% ../nbs/00_sasrec.ipynb #4883830b
-SASREC_TRAINING = TrainingSettings(
+SASREC_TRAINING = SequenceTraining(
     steps=20_000, batch_size=128, lr=1e-3, schedule='constant', every=200, patience=10)
 
 def train_sasrec(
     split:Split, # training and validation part
     settings:SASRecSettings=SASRecSettings(), # which SASRec
-    training:TrainingSettings=SASREC_TRAINING, # how it is trained
+    training:SequenceTraining=SASREC_TRAINING, # how it is trained
     checkpoints=None, # where to keep the state, and to go on from
     logs=None, # folder for TensorBoard
     precision:str='no', # or 'bf16'
     cpu:bool=False, # train on the CPU even where there is a GPU
-    seed:int=0 # of weights, shuffles and dropout
+    seed:int=0 # of weights, shuffles, dropout and validation users
 )->tuple: # the model with the weights of its best validation; what `fit` found
     "Step 1: SASRec on the training part of the histories, chosen on the validation part"
     torch.manual_seed(seed)
     model = SASRec(split.n_items, settings)
     batches = sasrec_batches(split, settings.max_len, training.batch_size, seed)
+    asked = asked_users(split.valid, training, seed)
     def validate(model):
-        found = evaluate(model.recommend, split.valid, split.count_N, k=10)
+        found = evaluate(model.recommend, asked, split.count_N, k=10)
         return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
     found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)

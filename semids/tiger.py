@@ -22,9 +22,10 @@ from .errors import InputError
 from .evaluation import evaluate
 from .layers import (
     Block, Dropout, RelativePositionBias, block_causal_mask, causal_mask, padding_mask)
+from .sasrec import SequenceTraining, asked_users
 from .settings import Settings, option
 from .splits import Examples
-from .training import Batches, TrainingSettings, fit
+from .training import Batches, fit
 
 # %% ../nbs/05_tiger.ipynb #618ae82c
 @dataclass(frozen=True)
@@ -315,9 +316,8 @@ def all_targets(
 
 # %% ../nbs/05_tiger.ipynb #bd2a67a6
 @dataclass(frozen=True)
-class TIGERTraining(TrainingSettings):
+class TIGERTraining(SequenceTraining):
     "How TIGER is trained"
-    valid_users:int = option(0, 'how many validation users are asked; 0: all', low=0)
     valid_beams:int = option(20, 'W, beams of the validation', low=1, high=1_000_000)
 
 # %% ../nbs/05_tiger.ipynb #8def94d2
@@ -340,10 +340,7 @@ def train_tiger(
     torch.manual_seed(seed)
     model = TIGER(seqs.ids.M, seqs.ids.K, settings)
     batches = tiger_batches(seqs, model, training.batch_size, seed)
-    valid = seqs.split.valid
-    shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
-    asked = valid.subset(shuffled[:training.valid_users or None])
-
+    asked = asked_users(seqs.split.valid, training, seed)
     def validate(model):
         # made anew each time, because it stands on the device of the model
         recommender = TIGERRecommender(model, seqs.ids.codes_NM, training.valid_beams)

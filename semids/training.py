@@ -205,6 +205,7 @@ def add(self:Curves,
     self.steps += 1
     for name,value in numbers.items(): self.sums[name] = self.sums.get(name, 0)+value
 
+# %% ../nbs/foundations/training.ipynb #79b3850f
 @patch
 def add_train_point(self:Curves,
     step:int, # steps done
@@ -218,6 +219,7 @@ def add_train_point(self:Curves,
     self.train.append(dict(step=step) | means | dict(learning_rate=lr))
     self.write('train', self.train[-1])
 
+# %% ../nbs/foundations/training.ipynb #a05a77fd
 @patch
 def add_valid_point(self:Curves,
     step:int, # steps done
@@ -239,6 +241,7 @@ def open(self:Curves):
     for part,points in dict(train=self.train, valid=self.valid).items():
         for point in points: self.write(part, point)
 
+# %% ../nbs/foundations/training.ipynb #325ade7b
 @patch
 def write(self:Curves,
     part:str, # 'train' or 'valid'
@@ -364,6 +367,7 @@ def batch_of(
     if batches.shared: tensors = [t[rank()::n_processes()] for t in tensors]
     return [t.to(device) for t in tensors]
 
+# %% ../nbs/foundations/training.ipynb #1c64aa0e
 def validation(
     model, # in any mode
     step:int, # steps done
@@ -421,6 +425,7 @@ def restore(self:Training,
     self.curves.sums = {name:t.to(device) for name,t in parts.get('sums', {}).items()}
     self.take_numbers(numbers)
 
+# %% ../nbs/foundations/training.ipynb #6ce00873
 @patch
 def take_numbers(self:Training,
     numbers:dict # from `state`
@@ -445,6 +450,7 @@ def random_state(
     if device.type=='cuda': found['cuda'] = torch.cuda.get_rng_state(device)
     return found
 
+# %% ../nbs/foundations/training.ipynb #20e56577
 def set_random_state(
     states:dict, # from `random_state`
     device # of the model
@@ -486,6 +492,7 @@ def resume(self:Training,
         raise InputError(f'{checkpoints.folder}: the processes find different checkpoints; '
                          'expected one folder that all machines see')
 
+# %% ../nbs/foundations/training.ipynb #0e275f9e
 @patch
 def save(self:Training,
     checkpoints:Checkpoints|None # None: nothing is kept
@@ -561,6 +568,7 @@ def signal_of_any(
     someone = put_together(torch.tensor(int(mine>0))).item()
     return mine or (signal.SIGTERM if someone else 0)
 
+# %% ../nbs/foundations/training.ipynb #95de84b2
 def measure_or_name_checkpoint(
     training:Training,
     checkpoints:Checkpoints|None, # as in `fit`
@@ -587,6 +595,7 @@ class LogLines:
 
     def flush(self): self.stream.flush()
 
+# %% ../nbs/foundations/training.ipynb #c3af1dec
 def progress_bar(
     training:Training # where it stands
 ): # of tqdm
@@ -607,6 +616,7 @@ def check_shares(
         raise InputError(f'batches of {batches.batch_size} examples on {world} processes; '
                          'expected at least one example for each process')
 
+# %% ../nbs/foundations/training.ipynb #761aeba8
 def check_loss(
     curves:Curves, # of a training
     lr:float # learning rate at its highest
@@ -622,6 +632,7 @@ def check_loss(
         raise InputError(f"the loss is {last['loss']:.3g} at step {last['step']}, "
                          f'at the first it was {first:.3g}: {mend}')
 
+# %% ../nbs/foundations/training.ipynb #c1fe341d
 def check_score(
     score:float, # of a validation
     step:int, # steps done
@@ -632,6 +643,7 @@ def check_score(
         raise InputError(f'the validation score is {score} at step {step}: the training has '
                          f'diverged; try a lower learning rate than {lr}')
 
+# %% ../nbs/foundations/training.ipynb #e9dbb9fb
 def warn_if_nothing_was_learnt(
     training:Training # at its end
 ):
@@ -689,6 +701,7 @@ def build_model(
     with torch.device('meta'), reading(path, f'the sizes of a {cls.__name__}'):
         return cls(**sizes, settings=settings), about
 
+# %% ../nbs/foundations/training.ipynb #08b0d8cb
 def check_sizes(
     sizes, # what a file says
     names:list, # what the class takes

@@ -31,7 +31,8 @@ def test_counts(ixs):
 
 def test_baselines(ixs):
     split = leave_one_out(ixs)
-    assert round(measured(Popularity, split)['recall@10'], 4) == .0114
+    # two items tie for places 10 and 11: the counter of others has them in the other order
+    assert abs(measured(Popularity, split)['recall@10']-.0114) < 2e-4
     markov = measured(Markov, split)
     expected = {'recall@5': .0486, 'recall@10': .0600, 'ndcg@10': .0413}
     assert {name: round(markov[name], 4) for name in expected} == expected

@@ -1,0 +1,85 @@
+"""Everything that attacks the library, at length; what was found goes to a file.
+
+    python tests/robustness.py --out nbs/results/robustness.json     # half an hour on two cores
+
+10,000 examples for each fuzz test, 20 runs that are killed again and again, every write that
+fails in turn. The short forms of the same tests run with all others.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import semids
+
+here = Path(__file__).parent
+LONG = {'HYPOTHESIS_PROFILE': 'long', 'SEMIDS_LONG': '1'}
+
+def pytest(files, folder):
+    "Run tests in their long form: their cases as XML, and what was printed"
+    report = folder/'report.xml'
+    call = [sys.executable, '-m', 'pytest', '-q', '--hypothesis-show-statistics',
+            f'--junitxml={report}', *map(str, files)]
+    done = subprocess.run(call, capture_output=True, text=True, env=os.environ | LONG,
+                          cwd=here.parent)
+    return ElementTree.parse(report).getroot().iter('testcase'), done.stdout
+
+def outcome(case):
+    "Passed, failed or skipped?"
+    if case.find('skipped') is not None: return 'skipped'
+    is_bad = case.find('failure') is not None or case.find('error') is not None
+    return 'failed' if is_bad else 'passed'
+
+def rows(cases):
+    "Cases of one test function together: how many, how many passed"
+    found = {}
+    for case in cases:
+        file = case.get('classname').rpartition('.')[2]
+        key = (file, case.get('name').partition('[')[0])
+        row = found.setdefault(key, dict(file=file, test=key[1], cases=0, passed=0, seconds=0))
+        row['cases'] += 1
+        row['passed'] += outcome(case) == 'passed'
+        row['seconds'] = round(row['seconds']+float(case.get('time')), 1)
+        for p in case.iter('property'): row[p.get('name')] = float(p.get('value'))
+    return list(found.values())
+
+def examples(printed):
+    "How many examples Hypothesis has tried in each test, from its statistics"
+    found = {}
+    test = None
+    for line in printed.splitlines():
+        name = re.match(r'\S+::(\w+)(?:\[.*\])?:$', line)
+        if name: test = name[1]
+        passing = re.search(r'(\d+) passing examples, (\d+) failing examples', line)
+        if test and passing: found[test] = found.get(test, 0)+sum(map(int, passing.groups()))
+    return found
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--out', type=Path, required=True)
+    args = parser.parse_args()
+    began = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        kills = [sys.executable, here/'kills.py', folder/'kills', '--runs', '20']
+        kills = json.loads(subprocess.run(kills, capture_output=True, text=True, check=True).stdout)
+        fuzz, printed = pytest(sorted(here.glob('test_*fuzz*.py')), folder)
+        tried = examples(printed)
+        fuzz = [row | dict(examples=tried.get(row['test'], 0)) for row in rows(fuzz)]
+        others = ('hostile', 'recommender', 'faults', 'processes')
+        cases, _ = pytest([here/f'test_{name}.py' for name in others], folder)
+        found = dict(version=semids.__version__, python=sys.version.split()[0],
+                     cores=os.cpu_count(), kills=kills, fuzz=fuzz, cases=rows(cases),
+                     seconds=round(time.time()-began))
+    args.out.write_text(json.dumps(found, indent=1)+'\n')
+    bad = [row for row in found['fuzz']+found['cases'] if row['passed'] < row['cases']]
+    for row in bad: print(row)
+    return len(bad)+len(kills['differing'])
+
+if __name__ == '__main__': sys.exit(main())
