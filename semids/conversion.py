@@ -6,7 +6,7 @@
 __all__ = ['convert', 'Sequences', 'codes_of', 'make_sequences', 'write_sequences', 'read_sequences']
 
 # %% ../nbs/03_conversion.ipynb #c603e5e1
-import json
+import json, re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,19 +16,20 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, reading
 from .files import write_beside
-from .interactions import Interactions, match_ids, read_interactions
-from .semantic_ids import SemanticIDs
+from .interactions import Interactions, as_ids, match_ids, read_interactions
+from .semantic_ids import SemanticIDs, is_integer
 from .splits import Split, leave_one_out, split_histories
 
 # %% ../nbs/03_conversion.ipynb #707d5685
 def convert(
     source, # `.txt`, `.inter.json`, `.csv` or `.parquet`
-    target # `.txt`, `.inter.json` or `.parquet`
+    target, # `.txt`, `.inter.json` or `.parquet`
+    time:str|None='time' # column of times of a table; None: each user's rows stand in order
 )->Interactions: # what was converted
     "Interactions from one format to another; `InputError` if times have no place in the new one"
-    ixs = read_interactions(source)
+    ixs = read_interactions(source, time=time)
     ixs.write(target)
     return ixs
 
@@ -40,6 +41,7 @@ class Sequences:
     ids:SemanticIDs # of the same items, in the order of their rows
 
     def __post_init__(self):
+        _check_items(self.split)
         if np.array_equal(self.split.item_ids, self.ids.item_ids): return
         # missing and surplus items are refused here, and else it is the order
         row_N = match_ids(self.split.item_ids, self.ids.item_ids,
@@ -49,6 +51,18 @@ class Sequences:
         expected = f'in the split it is {str(self.split.item_ids[n])!r}'
         raise InputError(f'{self.ids.source}: {found}, {expected}; '
                          '`make_sequences` puts IDs in order')
+
+# %% ../nbs/03_conversion.ipynb #9b475b6a
+def _check_items(split):
+    "`InputError` if an action is of no item"
+    items_A = split.train.items_A
+    if not is_integer(items_A):
+        raise InputError(f'{split.source}: items are {items_A.dtype}; expected integers')
+    bad = ((items_A<0)|(items_A>=split.n_items)).nonzero()
+    if len(items_A) and not len(bad): return
+    found = 'no actions'
+    if len(bad): found = f'action {int(bad[0])} is of item row {int(items_A[bad[0]])}'
+    raise InputError(f'{split.source}: {found}; expected rows 0 to {split.n_items-1}')
 
 # %% ../nbs/03_conversion.ipynb #c0new022
 def codes_of(
@@ -80,30 +94,83 @@ def write_sequences(
     seqs:Sequences, # what to write
     path # ends in `.safetensors`
 ):
-    "Sequences as safetensors: all histories one after the other, where each begins, the codes"
+    "Sequences as safetensors: histories, where each begins, codes and raw ids of the items"
     train = seqs.split.train
     # the test's target is the last action of a user: after it the next history begins
     end_U = seqs.split.test.end_X+1
     offsets = torch.cat([train.start_X[:1], end_U])
-    tensors = dict(items_A=train.items_A, offsets=offsets, codes_NM=seqs.ids.codes_NM)
+    tensors = dict(items_A=train.items_A, offsets=offsets, codes_NM=seqs.ids.codes_NM,
+                   item_ids=_as_bytes(seqs.ids.item_ids))
     tensors = {name:t.contiguous() for name,t in tensors.items()}
-    header = dict(item_ids=json.dumps(seqs.ids.item_ids.tolist()), K=str(seqs.ids.K))
+    # the library writes several entries in an order of their own each time
+    header = dict(K=str(seqs.ids.K))
     with write_beside(path) as part: safetensors.torch.save_file(tensors, part, header)
+
+# %% ../nbs/03_conversion.ipynb #93f90df5
+def _as_bytes(ids):
+    "Raw ids as UTF-8 with a zero after each: no id holds one"
+    # some at a time: as Python's strings all would take many times the memory
+    pieces = np.split(ids, range(2**16, len(ids), 2**16))
+    data = [''.join(f'{i}\0' for i in piece.tolist()).encode() for piece in pieces]
+    return torch.frombuffer(bytearray(b''.join(data)), dtype=torch.uint8)
+
+def _from_bytes(bytes_, path):
+    "The raw ids that `_as_bytes` wrote; `InputError` for other bytes"
+    data = bytes_.numpy()
+    ends = np.flatnonzero(data==0)+1
+    if not len(ends) or ends[-1]!=len(data):
+        raise InputError(f'{path}: item_ids do not end in a zero byte')
+    pieces = np.split(data, ends[2**16-1:-1:2**16])
+    try: pieces = [piece.tobytes().decode().split('\0')[:-1] for piece in pieces]
+    except UnicodeDecodeError as e:
+        raise InputError(f'{path}: item_ids are not UTF-8 text ({e.reason})') from None
+    return np.concatenate([as_ids(piece, str(path)) for piece in pieces])
 
 # %% ../nbs/03_conversion.ipynb #c0new016
 def read_sequences(
     path # as `write_sequences` left it
 )->Sequences:
     "Sequences from safetensors; `InputError` if the file holds something else"
-    try:
-        with safetensors.safe_open(path, framework='pt') as f:
-            header = f.metadata()
-            tensors = {name:f.get_tensor(name) for name in f.keys()}
-        item_ids = np.array(json.loads(header['item_ids']))
-        items_A = tensors['items_A']
-        split = split_histories(item_ids, items_A, tensors['offsets'], str(path))
-        ids = SemanticIDs(item_ids, tensors['codes_NM'], int(header['K']), str(path))
-        return Sequences(split, ids)
-    # a file of another kind fails in many ways
-    except Exception as e:
-        raise InputError(f'{path}: not readable as sequences of step 4: {e}') from None
+    # the library's calls and nothing else: a fault of ours keeps its traceback
+    with reading(path, 'sequences of step 4'), safetensors.safe_open(path, framework='pt') as f:
+        header = f.metadata() or {}
+        tensors = {name:f.get_tensor(name) for name in f.keys()}
+    _check_layout(path, tensors)
+    offsets = tensors['offsets'].long()
+    _check_offsets(path, offsets, len(tensors['items_A']))
+    # no leading zeros and no number that an integer could not hold
+    if not re.fullmatch('[1-9][0-9]{0,8}', header.get('K', '')):
+        raise InputError(f"{path}: K={header.get('K')!r} in the header; "
+                         'expected the number of codewords')
+    item_ids = _from_bytes(tensors['item_ids'], path)
+    ids = SemanticIDs(item_ids, tensors['codes_NM'], int(header['K']), str(path))
+    split = split_histories(ids.item_ids, tensors['items_A'], offsets, str(path))
+    return Sequences(split, ids)
+
+# %% ../nbs/03_conversion.ipynb #2f165f9c
+_AXES = dict(items_A=1, offsets=1, codes_NM=2, item_ids=1)
+
+def _check_layout(path, tensors):
+    "`InputError` unless the file holds the tensors that it should, each of integers"
+    if tensors.keys()!=_AXES.keys():
+        raise InputError(f'{path}: holds {sorted(tensors)}; expected {sorted(_AXES)}')
+    for name,t in tensors.items():
+        if t.ndim!=_AXES[name]:
+            raise InputError(f'{path}: {name} has shape {tuple(t.shape)}; '
+                             f'expected {_AXES[name]} axes')
+        if not is_integer(t) or (name=='item_ids' and t.dtype!=torch.uint8):
+            expected = 'bytes' if name=='item_ids' else 'integers'
+            raise InputError(f'{path}: {name} are {t.dtype}; expected {expected}')
+
+def _check_offsets(path, offsets, A):
+    "`InputError` unless the histories cover all actions, each at least three"
+    ends = [int(offsets[0]),int(offsets[-1])] if len(offsets) else []
+    if len(offsets)<2 or ends!=[0,A]:
+        raise InputError(f'{path}: {len(offsets)} offsets, first and last {ends}; '
+                         f'expected 0 to {A}, the number of actions')
+    # compared and not subtracted: a difference of large numbers could overflow
+    short_U = ((offsets[1:]<offsets[:-1])|(offsets[1:]-offsets[:-1]<3)).nonzero()
+    if len(short_U):
+        u = int(short_U[0])
+        raise InputError(f'{path}: history {u} goes from action {offsets[u]} to {offsets[u+1]}; '
+                         'expected at least three actions')
