@@ -134,20 +134,36 @@ def baseline(name):
         return work
     return part
 
-def seconds_of_a_step(model, batches, settings, steps):
-    "A few steps; the first one warms up. Seconds of the clock and of the processor for each"
+def clocks():
+    "Seconds: that of the wall, and that of the processor for this process"
+    return time.perf_counter(), time.process_time()
+
+def since(before, n=1):
+    "Seconds since then by both clocks, for each of `n` things"
+    return [(now-then)/n for now,then in zip(clocks(), before)]
+
+def from_short_to_long(batches, n):
+    "(n, B) examples of `n` batches of an epoch, at equal distances in the order of their lengths"
+    import torch
+    epoch = batches.shuffle(0)
+    order = batches.lengths_X[epoch].amax(1).argsort()
+    at_n = (torch.arange(n)+.5)/n*len(order)
+    return epoch[order[at_n.long()]]
+
+def seconds_of_a_step(model, batches, settings, n=5):
+    "The mean of `n` steps, by the clock and by the processor; one before them warms up"
     from semids.training import Training, make_accelerator, training_step
     accelerator = make_accelerator(cpu=True)
     training = Training(model, batches, settings, accelerator)
     model.train()
-    def one(step):
-        batch = batches.get(batches.rows(step))
+    rows_nB = from_short_to_long(batches, n)
+    def step(rows_B):
+        batch = batches.get(rows_B)
         training_step(accelerator, training.wrapped, training.optimizer, batch, settings.clip)
-    one(0)
-    clocks = time.perf_counter(), time.process_time()
-    for step in range(steps): one(step+1)
-    return [(now-before)/steps
-            for now,before in zip((time.perf_counter(), time.process_time()), clocks)]
+    step(rows_nB[0])
+    before = clocks()
+    for rows_B in rows_nB: step(rows_B)
+    return since(before, n)
 
 def sasrec_step(given):
     import torch
@@ -158,7 +174,7 @@ def sasrec_step(given):
     def work():
         model = SASRec(split.n_items, settings)
         batches = sasrec_batches(split, settings.max_len, 128)
-        return seconds_of_a_step(model, batches, SASREC_TRAINING, 3)
+        return seconds_of_a_step(model, batches, SASREC_TRAINING)
     return work
 
 def sasrec_scores(given):
@@ -176,7 +192,7 @@ def rqvae_training(given):
     training = replace(RQVAE_TRAINING, steps=20, every=20)
     return lambda: train_rqvae(x_NE, settings=RQVAESettings(alpha=0.), training=training, cpu=True)
 
-def semantic_ids(collisions):
+def semantic_ids(collisions, K):
     def part(given):
         import torch
         from semids.items import ItemVectors
@@ -184,7 +200,7 @@ def semantic_ids(collisions):
         from semids.semantic_ids import SemanticIDSettings, make_ids
         x_NE = given.vectors()
         torch.manual_seed(0)
-        model = RQVAE(64, settings=RQVAESettings(alpha=0.)).eval()
+        model = RQVAE(64, settings=RQVAESettings(alpha=0., K=K)).eval()
         standardize_and_init(model, torch.from_numpy(x_NE[:20_000]))
         vectors = ItemVectors(names('B', given.N), x_NE)
         return lambda: make_ids(model, vectors, SemanticIDSettings(collisions))
@@ -210,17 +226,19 @@ def sequences(given):
         read_sequences(path)
     return work
 
-def tiger_step(given):
-    import torch
-    from semids.conversion import make_sequences
-    from semids.tiger import TIGER, TIGER_TRAINING, tiger_batches
-    seqs = make_sequences(given.interactions(), given.ids())
-    torch.manual_seed(0)
-    def work():
-        model = TIGER(4, 256)
-        batches = tiger_batches(seqs, model, TIGER_TRAINING.batch_size)
-        return seconds_of_a_step(model, batches, TIGER_TRAINING, 4)
-    return work
+def tiger_step(causal):
+    def part(given):
+        import torch
+        from semids.conversion import make_sequences
+        from semids.tiger import TIGER, TIGER_TRAINING, TIGERSettings, tiger_batches
+        seqs = make_sequences(given.interactions(), given.ids())
+        torch.manual_seed(0)
+        def work():
+            model = TIGER(4, 256, TIGERSettings(causal=causal))
+            batches = tiger_batches(seqs, model, TIGER_TRAINING.batch_size)
+            return seconds_of_a_step(model, batches, TIGER_TRAINING)
+        return work
+    return part
 
 def tiger(given):
     "TIGER with random weights, and a catalogue"
@@ -247,10 +265,9 @@ def recommend_one(given):
     def work():
         recommender = Recommender(make(), ids)
         recommender.recommend(history, k=10)
-        clocks = time.perf_counter(), time.process_time()
+        before = clocks()
         for _ in range(5): recommender.recommend(history, k=10)
-        return [(now-before)/5
-                for now,before in zip((time.perf_counter(), time.process_time()), clocks)]
+        return since(before, 5)
     return work
 
 PARTS = {
@@ -259,10 +276,12 @@ PARTS = {
     'Popularity, 256 users':baseline('Popularity'), 'Markov, 256 users':baseline('Markov'),
     'SASRec, a training step':sasrec_step, 'SASRec, 256 users':sasrec_scores,
     'RQ-VAE, start, 20 steps, a check':rqvae_training,
-    'semantic IDs, collision code':semantic_ids('code'),
-    'semantic IDs, reassigned':semantic_ids('reassign'),
+    'semantic IDs, collision code':semantic_ids('code', 256),
+    # with fewer codewords a million items have too many of the same first two codes
+    'semantic IDs, reassigned, K=1024':semantic_ids('reassign', 1024),
     'writing semantic IDs':write_json_ids, 'reading semantic IDs':read_json_ids,
-    'sequences':sequences, 'TIGER, a training step':tiger_step,
+    'sequences':sequences, 'TIGER, a training step':tiger_step(False),
+    'TIGER, causal, a training step':tiger_step(True),
     'TIGER, building the trie':build_trie, 'TIGER, 64 users':tiger_decoding,
     'recommend, one user':recommend_one}
 
@@ -281,11 +300,11 @@ def run_part(options, folder):
     forget_peak(torch, 'cpu')
     before = mib('VmRSS')
     print('ready', file=answers)
-    clocks = time.perf_counter(), time.process_time()
+    began = clocks()
     with torch.inference_mode('step' not in options.part and 'RQ-VAE' not in options.part):
         found = work()
-    took = [time.perf_counter()-clocks[0], time.process_time()-clocks[1]]
-    # a part may have a clock of its own
+    took = since(began)
+    # a part may have looked at the clocks itself
     seconds,cpu_seconds = found if isinstance(found, list) else took
     result = dict(seconds=seconds, cpu_seconds=cpu_seconds, mib=mib('VmHWM')-before)
     print(json.dumps(result), file=answers)
