@@ -16,7 +16,7 @@ import pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet
 from fastcore.basics import patch
 
 from .errors import InputError, one_line, reading
-from .files import read_json, read_lines, write_beside
+from .files import open_file, read_json, read_lines, write_beside
 
 # %% ../nbs/foundations/interactions.ipynb #45bc594d
 def as_ids(
@@ -33,7 +33,7 @@ def as_ids(
     _refuse_shape(values, where)
     kind = values.dtype.kind
     if kind in 'iu': return values.astype(np.str_)
-    if kind=='U': return _whole_text(values.astype(np.str_), where)
+    if kind=='U': return _whole_text(values.astype(np.str_, copy=False), where)
     texts = _texts(values.tolist(), where)
     lengths = [len(text) for text in texts]
     longest = max(lengths, default=0)
@@ -269,10 +269,6 @@ def _words(line, place):
     words = line.split()
     expected = 'expected `user item item ...`'
     if not words: raise InputError(f'{place}: empty line; {expected}')
-    if '\0' in line: raise InputError(f'{place}: a NUL character; expected text')
-    # old Macs ended lines so; read as white space it would make one user of all
-    if '\r' in line.removesuffix('\r'):
-        raise InputError(f'{place}: a carriage return inside; expected lines that end with \\n')
     if len(words)==1: raise InputError(f'{place}: user {words[0]!r} has no items; {expected}')
 
 # %% ../nbs/foundations/interactions.ipynb #29526c5a
@@ -420,9 +416,7 @@ def _unpacked(metadata, names):
 # %% ../nbs/foundations/interactions.ipynb #8c53f23b
 def _refuse_unreadable(path):
     "`InputError` if there is no file, or none that this user may read"
-    if path.exists() and not path.is_file():
-        raise InputError(f'{path}: a folder or a device; expected a file')
-    with reading(path, 'a file'): open(path, 'rb').close()
+    with reading(path, 'a file'): open_file(path).close()
 
 # %% ../nbs/foundations/interactions.ipynb #e9163ac8
 def read_interactions(

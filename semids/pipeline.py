@@ -987,6 +987,9 @@ def _print_results(
             reason = outdated(run, step) if run.record(step) else ''
             if reason: print(f'{step} is left out: {reason}')
         found = metrics['seen masked']
+        for name in ('SASRec','TIGER'):
+            if name in found and found[name]['recall@10']<found['Popularity']['recall@10']:
+                print(f'{name} is below Popularity: it was trained too shortly, or it has diverged')
         if 'ceiling' in metrics and 'TIGER' in found:
             ceiling = metrics['ceiling']['recall@10']
             share = found['TIGER']['recall@10']/ceiling

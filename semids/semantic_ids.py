@@ -17,7 +17,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
-from .errors import InputError, reading
+from .errors import InputError
 from .files import read_json, write_beside
 from .interactions import as_ids, check_unique, match_ids
 from .items import ItemVectors
@@ -192,8 +192,7 @@ def read_any_json(
     path # JSON file
 )->tuple: # (N,) raw item ids; (N, M) codes
     "Items and codes from JSON in any layout; `InputError` names what is not well-formed"
-    # besides its own complaint of a place, JSON has those of depth and of numbers' digits
-    with reading(path, 'JSON'): pairs = read_json(path, pairs=True)
+    pairs = read_json(path, pairs=True)
     # with `pairs`, an object is a list of tuples
     is_object = isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs)
     if not is_object or not pairs:
@@ -201,7 +200,6 @@ def read_any_json(
                          'with at least one item')
     M = _levels_of(path, *pairs[0])
     items = [item for item,_ in pairs]
-    _check_text(path, items)
     codes_NM = torch.tensor([_codes_of(path, item, words, M) for item,words in pairs])
     return as_ids(items, str(path)), codes_NM
 
@@ -213,12 +211,6 @@ def _levels_of(path, item, words):
         raise InputError(f'{path}: item {item!r} has {words!r}; '
                          f'expected a list of 1 to {len(_LETTERS)} code words')
     return M
-
-def _check_text(path, items):
-    "`InputError` if an id holds half a character, which no file can hold"
-    for item in items:
-        if re.search('[\ud800-\udfff]', item):
-            raise InputError(f'{path}: item {item!r} holds half a character; expected text')
 
 def _codes_of(path, item, words, M):
     "The codes that are spelt in `words`"

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from kills import SETTINGS, result, write_shop
 
 import semids.pipeline
 import semids.recommender
-from semids.checkpoints import Checkpoints, read_tensors
-from semids.pipeline import STEPS, Run, RunSettings, read_settings, run_command, run_step
+from semids.checkpoints import read_tensors, write_tensors
+from semids.pipeline import STEPS, Run, read_settings, run_command, run_step
 
 FEW = {'sasrec': 20, 'rqvae': 20, 'tiger': 10}
 
@@ -151,6 +150,16 @@ def test_a_training_that_has_ended_is_not_repeated_because_of_what_came_after(sh
     assert 'going on from step 20 of 20' in capsys.readouterr().err
     # what nobody needs any more is gone
     assert not (shop/'out/checkpoints/small/sasrec/checkpoints').exists()
+
+def test_a_checkpoint_of_an_earlier_release_is_refused_by_a_sentence(shop, monkeypatch, capsys):
+    "0.1.0 left no checkpoints; a file of weights stands for one that says nothing of itself"
+    stop_before_the_end(shop, monkeypatch)
+    for path in (shop/'out/checkpoints/small/sasrec/checkpoints').iterdir():
+        tensors, _ = read_tensors(path)
+        write_tensors(tensors, path)
+    capsys.readouterr()
+    assert run(shop, 'out', ['sasrec']) == 0
+    assert 'it is not a checkpoint of this version; this training begins' in capsys.readouterr().err
 
 def test_checkpoints_hold_no_code(shop, monkeypatch):
     "They are safetensors, read back by a library that executes nothing"
