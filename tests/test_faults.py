@@ -203,7 +203,8 @@ print([point['score'] for point in found['valid']])
 
 @pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='Linux says how much it is')
 def test_memory_stays_flat_over_batches_of_many_lengths():
-    done = subprocess.run([sys.executable, '-c', STEADY], capture_output=True, text=True, timeout=600)
+    call = [sys.executable, '-c', STEADY]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     _, second, *_, last = json.loads(done.stdout)
     assert last < 1.1*second, done.stdout
