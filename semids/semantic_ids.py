@@ -412,14 +412,34 @@ def _mine(batches):
 def _encode(model, batches):
     "(N,) raw ids and (N, M) codes of all batches"
     M = len(model.codebooks_MKC)
-    ids = []
-    codes = []
+    ids = _Rows(np.concatenate)
+    codes = _Rows(torch.cat)
     for ids_B,x_BE in _mine(batches):
-        ids.append(ids_B)
-        if x_BE is None: codes.append(torch.zeros(len(ids_B), M, dtype=torch.int32))
-        else: codes.append(encode_items(model, x_BE)[0].int())
-    if not ids: raise InputError('no item vectors; expected at least one')
-    return np.concatenate(ids), put_together(torch.cat(codes))
+        ids.add(ids_B)
+        if x_BE is None: codes.add(torch.zeros(len(ids_B), M, dtype=torch.int32))
+        else: codes.add(encode_items(model, x_BE)[0].int())
+    if not ids.parts: raise InputError('no item vectors; expected at least one')
+    return ids.whole(), put_together(codes.whole())
+
+class _Rows:
+    "Rows that come in pieces. A million at a time are joined: small ones would scatter the memory"
+    def __init__(self, join):
+        self.join = join
+        self.parts = []
+        # how many of the last parts are small, and how many rows these have
+        self.n_small = 0
+        self.n_rows = 0
+
+    def add(self, part):
+        self.parts.append(part)
+        self.n_small += 1
+        self.n_rows += len(part)
+        if self.n_rows<2**20: return
+        self.parts[-self.n_small:] = [self.join(self.parts[-self.n_small:])]
+        self.n_small = 0
+        self.n_rows = 0
+
+    def whole(self): return self.join(self.parts)
 
 # %% ../nbs/02_semantic_ids.ipynb #b4ec4f44
 def _residuals(model, batches, place_R):
