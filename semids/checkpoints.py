@@ -104,11 +104,6 @@ def save(self:Checkpoints,
     self._written_at = time.monotonic()
     self._cost = self._written_at-began
 
-@patch
-def remove(self:Checkpoints):
-    "The training has ended: they are not needed any more"
-    for path in self.paths: path.unlink(missing_ok=True)
-
 # %% ../nbs/foundations/checkpoints.ipynb #f541fd76
 @patch
 def latest(self:Checkpoints)->tuple|None: # tensors; the rest of the state. None: there is none

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['write_beside', 'open_file', 'read_bytes', 'read_lines', 'read_json', 'write_json', 'plain_pickle', 'read_pickle',
-           'file_hash']
+           'parquet_sizes', 'file_hash']
 
 # %% ../nbs/foundations/files.ipynb #9c73ba3e
 import codecs, hashlib, json, math, os, pickletools, platform, re, sys
@@ -434,6 +434,104 @@ def read_pickle(
     "What a pickle holds; `InputError` if it asks for more than arrays and plain containers"
     data = read_bytes(path)
     with reading(path, 'item vectors'): return plain_pickle(data)
+
+# %% ../nbs/foundations/files.ipynb #81c785e5
+class _Footer:
+    "Reads values of Thrift's compact protocol; `ValueError` where the bytes end"
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    def take(self, n):
+        "The next `n` bytes"
+        found = self.data[self.at:self.at+n]
+        if len(found)<n: raise ValueError('the footer is cut')
+        self.at += n
+        return found
+
+    def unsigned(self):
+        "Seven bits a byte, the lowest first; the eighth says whether more follow"
+        n = 0
+        for shift in range(0, 70, 7):
+            byte, = self.take(1)
+            n |= (byte&127)<<shift
+            if byte<128: return n
+        raise ValueError('a number over 64 bits')
+
+    def signed(self):
+        "0, -1, 1, -2, 2, ... are stored as 0, 1, 2, 3, 4, ..."
+        n = self.unsigned()
+        return (n>>1)^-(n&1)
+
+# %% ../nbs/foundations/files.ipynb #2e81b9e9
+@patch
+def value(self:_Footer,
+    kind:int, # type of the value, as the protocol numbers them
+    depth:int=0 # of structs and lists around it
+):
+    "One value; a struct is a dict from field numbers to values"
+    if depth>20: raise ValueError('nested over 20 deep')
+    # a boolean is told by its type
+    if kind in (1,2): return kind==1
+    if kind==3: return self.take(1)[0]
+    if kind in (4,5,6): return self.signed()
+    if kind==7: return self.take(8)
+    if kind==8: return self.take(self.unsigned())
+    if kind in (9,10): return self.sequence(depth+1)
+    if kind==12: return self.struct(depth+1)
+    raise ValueError(f'a value of type {kind}')
+
+@patch
+def sequence(self:_Footer, depth):
+    "A byte with length and type, then the entries"
+    header, = self.take(1)
+    n = header>>4
+    # 15: the length follows
+    if n==15: n = self.unsigned()
+    # booleans take a byte in a list
+    kind = max(header&15, 3)
+    if n>len(self.data)-self.at: raise ValueError('the footer is cut')
+    return [self.value(kind, depth) for _ in range(n)]
+
+@patch
+def struct(self:_Footer, depth):
+    "Fields until a zero: a byte with type and distance to the number of the field before"
+    fields = {}
+    number = 0
+    while header := self.take(1)[0]:
+        step = header>>4
+        number = number+step if step else self.signed()
+        fields[number] = self.value(header&15, depth)
+    return fields
+
+# %% ../nbs/foundations/files.ipynb #1d8a1316
+def parquet_sizes(
+    path # a Parquet file
+)->dict: # name of a column: (values, bytes when unpacked)
+    "What the footer of a Parquet file says of its columns; `InputError` if it is no such file"
+    with open_file(path) as f, reading(path, 'Parquet'):
+        size = f.seek(0, os.SEEK_END)
+        f.seek(max(size-8, 0))
+        end = f.read()
+        length = int.from_bytes(end[:4], 'little')
+        # the encrypted kind ends in PARE
+        if end[4:]!=b'PAR1' or length>size-8: raise ValueError('it does not end as Parquet does')
+        if length>2**26: raise ValueError(f'a footer of {length:,} bytes')
+        f.seek(size-8-length)
+        return _sizes(_Footer(f.read(length)).struct(0))
+
+def _sizes(footer):
+    "Values and bytes of each column, over all row groups"
+    found = {}
+    for group in footer[4]:
+        for column in group[1]:
+            about = column[3]
+            # a column of lists is called embedding, list, element
+            name = about[3][0].decode()
+            values,size = found.get(name, (0,0))
+            if about[5]<0 or about[6]<0: raise ValueError(f'column {name!r} has a negative size')
+            found[name] = (values+about[5], size+about[6])
+    return found
 
 # %% ../nbs/foundations/files.ipynb #98324f3e
 def file_hash(

@@ -16,7 +16,7 @@ import pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet
 from fastcore.basics import patch
 
 from .errors import InputError, one_line, reading
-from .files import open_file, read_json, read_lines, write_beside
+from .files import open_file, parquet_sizes, read_json, read_lines, write_beside
 
 # %% ../nbs/foundations/interactions.ipynb #45bc594d
 def as_ids(
@@ -394,7 +394,8 @@ def _read_parquet(path, user, item, time):
     _check_columns(schema, user, item, time, path)
     for name in (user,item): _refuse_kind(_kind(schema.field(name).type), f'{path}: {name!r}')
     needed = _needed(user, item, time)
-    with reading(path, 'Parquet'): unpacked = _unpacked(metadata, needed)
+    sizes = parquet_sizes(path)
+    unpacked = sum(sizes[name][1] for name in needed if name in sizes)
     size = path.stat().st_size
     if metadata.num_rows>1000*size or unpacked>100*size+2**26:
         raise InputError(f'{path}: {size:,} bytes unpack to {unpacked:,} bytes and '
@@ -406,12 +407,6 @@ def _read_parquet(path, user, item, time):
         # a spoilt file may number more strings than it has
         table.validate(full=True)
         return table
-
-def _unpacked(metadata, names):
-    "Bytes of some columns of a Parquet file once unpacked"
-    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
-    chunks = [group.column(c) for group in groups for c in range(group.num_columns)]
-    return sum(c.total_uncompressed_size for c in chunks if c.path_in_schema in names)
 
 # %% ../nbs/foundations/interactions.ipynb #8c53f23b
 def _refuse_unreadable(path):

@@ -16,7 +16,8 @@ import safetensors.numpy
 from fastcore.basics import patch
 
 from .errors import InputError, reading
-from .files import open_file, plain_pickle, read_bytes, read_pickle, write_beside
+from .files import (
+    open_file, parquet_sizes, plain_pickle, read_bytes, read_pickle, write_beside)
 from .interactions import as_ids, check_unique, match_ids
 
 # %% ../nbs/foundations/items.ipynb #de364820
@@ -222,19 +223,10 @@ _readers = {'.safetensors':_read_safetensors, '.pkl':_read_pickle, '.npy':_read_
             '.pt':_read_pt}
 
 # %% ../nbs/foundations/items.ipynb #12badcc6
-def _decoded_size(
-    directory, # metadata of a Parquet file
-    columns # names
-)->int: # bytes
+def _decoded_size(path, columns):
     "What columns take in memory: texts as they are stored, a number 8 bytes"
-    size = 0
-    for g in range(directory.num_row_groups):
-        group = directory.row_group(g)
-        for chunk in map(group.column, range(group.num_columns)):
-            # a column of lists is called `embedding.list.element` inside
-            if not chunk.path_in_schema.startswith(columns): continue
-            size += max(chunk.total_uncompressed_size, 8*chunk.num_values)
-    return size
+    found = parquet_sizes(path)
+    return sum(max(size, 8*values) for name,(values,size) in found.items() if name in columns)
 
 def _check_columns(path, schema, columns):
     "`InputError` if a column is missing or there twice, or if the vectors are no lists of numbers"
@@ -259,11 +251,9 @@ def _refuse_size(path, size):
 def _open_parquet(path, columns):
     "A Parquet file of vectors; `InputError` if it is none or if it would not fit"
     with reading(path, 'item vectors'):
-        directory = pyarrow.parquet.read_metadata(path)
-        size = _decoded_size(directory, columns)
-        schema = directory.schema.to_arrow_schema()
+        schema = pyarrow.parquet.read_schema(path)
     _check_columns(path, schema, columns)
-    _refuse_size(path, size)
+    _refuse_size(path, _decoded_size(path, columns))
     with reading(path, 'item vectors'):
         # ids as numbers of a dictionary: a long id that is repeated is stored once.
         # No buffer before: the file is read as it is needed, a megabyte at a time

@@ -422,7 +422,7 @@ def _encode(model, batches):
     return ids.whole(), put_together(codes.whole())
 
 class _Rows:
-    "Rows that come in pieces. A million at a time are joined: small ones would scatter the memory"
+    "Rows that come in pieces. Many at a time are joined: small ones would scatter the memory"
     def __init__(self, join):
         self.join = join
         self.parts = []
@@ -434,7 +434,7 @@ class _Rows:
         self.parts.append(part)
         self.n_small += 1
         self.n_rows += len(part)
-        if self.n_rows<2**20: return
+        if self.n_rows<2**18: return
         self.parts[-self.n_small:] = [self.join(self.parts[-self.n_small:])]
         self.n_small = 0
         self.n_rows = 0
