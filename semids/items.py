@@ -307,8 +307,11 @@ def _pieces(
     pieces = file.iter_batches(rows, columns=list(columns))
     first = 0
     while True:
-        with reading(path, 'item vectors'): piece = next(pieces, None)
-        if piece is None: return
+        with reading(path, 'item vectors'):
+            piece = next(pieces, None)
+            if piece is None: return
+            # a spoilt file may number more ids than it has
+            piece.validate(full=True)
         # a group of rows may be empty
         if not len(piece): continue
         ids = _ids_of(piece[columns[0]], path, first)
