@@ -231,12 +231,15 @@ def add_valid_point(self:Curves,
 
 # %% ../nbs/foundations/training.ipynb #43deae2f
 @patch
-def open(self:Curves):
+def open(self:Curves,
+    alone:bool # do the files that are there hold an earlier try of this training?
+):
     "Begin the file for TensorBoard with the points that there are"
     if self.logs is None: return
     # here and not above: it takes a tenth of a second to import
     from torch.utils.tensorboard import SummaryWriter
-    for old in Path(self.logs).glob('events.out.tfevents.*'): old.unlink()
+    if alone:
+        for old in Path(self.logs).glob('events.out.tfevents.*'): old.unlink()
     self.writer = SummaryWriter(self.logs)
     for part,points in dict(train=self.train, valid=self.valid).items():
         for point in points: self.write(part, point)
@@ -522,7 +525,8 @@ def fit(
     torch.manual_seed(seed)
     training = Training(model, batches, settings, accelerator, logs)
     if checkpoints is not None: training.resume(checkpoints, training.identity(precision, seed))
-    training.curves.open()
+    # who keeps checkpoints has one folder for one training
+    training.curves.open(alone=checkpoints is not None)
     try: run_to_end(training, checkpoints, validate, before_validation)
     finally:
         training.curves.close()
