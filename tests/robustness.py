@@ -1,6 +1,6 @@
 """Everything that attacks the library, at length; what was found goes to a file.
 
-    python tests/robustness.py --out nbs/results/robustness.json     # a quarter of an hour on two cores
+    python tests/robustness.py --out nbs/results/robustness.json     # a quarter of an hour
 
 10,000 examples for each fuzz test, 20 runs that are killed again and again, every write that
 fails in turn. The short forms of the same tests run with all others.
@@ -31,7 +31,8 @@ def pytest(file):
         done = subprocess.run(call, capture_output=True, text=True, env=os.environ | LONG,
                               cwd=here.parent)
         # no report: the tests have ended the interpreter
-        if not report.exists(): raise RuntimeError(f'{file}: {done.stdout[-500:]}{done.stderr}')
+        if not report.exists():
+            raise RuntimeError(f'{file}: {done.stdout[-500:]}{done.stderr}')
         return list(ElementTree.parse(report).getroot().iter('testcase')), done.stdout
 
 def kill(runs=20):
