@@ -216,7 +216,11 @@ def histories(self:Run)->Interactions:
     if data.interactions=='toy': return toy_shop().interactions
     # a file of times takes the place of a column
     time = data.time if data.time and not data.times else None
-    ixs = read_interactions(self.data/data.interactions, time=time)
+    try: ixs = read_interactions(self.data/data.interactions, time=time)
+    except InputError as e:
+        # who runs a command has settings and no arguments
+        words = str(e).replace('time=None', 'data.time empty').replace("time='", "data.time='")
+        raise InputError(words) from None
     if data.times: ixs = ixs.with_times(self.data/data.times)
     return ixs.shuffle_ties(self.settings.seed) if data.shuffle_ties else ixs
 

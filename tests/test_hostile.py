@@ -147,6 +147,19 @@ def test_bad_option(shop, what, capsys):
     assert says in capsys.readouterr().err
     assert not (shop[0]/'out').exists()
 
+def test_a_table_without_a_known_time(shop, capsys):
+    "Not read in the order of its lines: the likely column is named, as the setting that names it"
+    folder, data, settings = shop
+    lines = ['user,item,timestamp']
+    for user, items in USERS.items(): lines += [f'{user},{i},{-t}' for t, i in enumerate(items)]
+    (data/'all.csv').write_text('\n'.join(lines)+'\n')
+    settings['data']['interactions'] = 'all.csv'
+    assert run(shop, ['sasrec']) == 2
+    err = capsys.readouterr().err
+    assert "no column 'time'" in err and "data.time='timestamp', or data.time empty" in err
+    assert run(shop, ['sasrec', 'evaluate'], '--set', 'data.time=timestamp') == 0
+    assert "order by column 'timestamp'" in capsys.readouterr().out
+
 def test_missing_settings_are_the_defaults(tmp_path):
     (tmp_path/'empty.json').write_text('{}')
     assert read_settings(tmp_path/'empty.json') == RunSettings()
