@@ -115,7 +115,8 @@ BAD = {
         "expected two files, or 'toy' twice"),
     'folder elsewhere': (setting('../up', 'name'),
         "setting name is '../up'; expected a plain folder name"),
-    'K too large': (setting(64, 'rqvae', 'model', 'K'), '12 items cannot fill a codebook of K=64'),
+    'K too large': (setting(64, 'rqvae', 'model', 'K'),
+        'K=64 codewords per level, and the catalogue has 12 items'),
     'unequal widths': (setting('raw', 'rqvae', 'model', 'alignment'),
         'the latent space has C=4, the embeddings D=8'),
 }
