@@ -67,7 +67,7 @@ def examples(printed):
     for line in printed.splitlines():
         name = re.match(r'\S+::(\w+)(?:\[.*\])?:$', line)
         if name: test = name[1]
-        passing = re.search(r'(\d+) passing examples, (\d+) failing examples', line)
+        passing = re.search(r'(\d+) passing, (\d+) failing', line)
         if test and passing: found[test] = found.get(test, 0)+sum(map(int, passing.groups()))
     return found
 
