@@ -51,6 +51,7 @@ def rows(cases):
     "Cases of one test function together: how many, how many passed"
     found = {}
     for case in cases:
+        if outcome(case) == 'skipped': continue
         file = case.get('classname').rpartition('.')[2]
         key = (file, case.get('name').partition('[')[0])
         row = found.setdefault(key, dict(file=file, test=key[1], cases=0, passed=0, seconds=0))

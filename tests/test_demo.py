@@ -102,13 +102,20 @@ def markdown():
 
 def shell_lines():
     blocks = [block for text in markdown() for block in re.findall(r'```sh\n(.*?)```', text, re.S)]
-    lines = {line for block in blocks for line in re.split(r'\n| && ', block.strip())}
-    # what is not of Python is somebody else's to test
-    return sorted(line for line in lines if not line.startswith(('git ', 'cd ', '#')))
+    # a line may go on after a backslash
+    blocks = [re.sub(r'\\\n *', '', block).strip() for block in blocks]
+    lines = {line for block in blocks for line in re.split(r'\n| && ', block)}
+    # what is not of Python, or not here, is somebody else's to test
+    others = ('git ', 'cd ', '#', 'host=', 'srun ', 'accelerate ')
+    return sorted(line for line in lines if not line.startswith(others))
 
 def shown_help(program, options):
     "What a program says to --help"
     if program.startswith('semids_'): return command(program, '--help').stdout
+    # it starts our program, whose options follow
+    if program == 'torchrun':
+        shown = shown_help('python', ['-m', 'torch.distributed.run'])
+        return shown + shown_help('semids_pipeline', [])
     if program == 'python': call = options[:1 + (options[0] == '-m')]
     else:
         module = {'tensorboard': 'tensorboard.main'}.get(program, program)

@@ -9,7 +9,8 @@ import pytest
 
 root = Path(__file__).parent.parent
 PROGRAM = 'import sys; from semids.pipeline import semids_sasrec; sys.exit(semids_sasrec())'
-SHORT = {'name': 'short', 'sasrec': {'model': {'d': 8}, 'training': {'steps': 2, 'every': 1}}}
+SHORT = {'name': 'short', 'rqvae': {'model': {'K': 16}},
+         'sasrec': {'model': {'d': 8}, 'training': {'steps': 2, 'every': 1}}}
 
 @pytest.fixture
 def package(tmp_path):
