@@ -178,7 +178,7 @@ def test_every_export_has_an_entry(pages):
     exported = set()
     for path in (root/'semids').glob('[a-z]*.py'):
         for node in ast.parse(path.read_text(encoding='utf-8')).body:
-            if isinstance(node, ast.Assign) and node.targets[0].id=='__all__':
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '')=='__all__':
                 exported |= {f'semids.{path.stem}.{name}' for name in ast.literal_eval(node.value)}
     exported = {name for name in exported if not name.rsplit('.', 1)[1].startswith('_')}
     described = {i for page in pages.values() for i in page.ids}
