@@ -6,7 +6,7 @@
 __all__ = ['write_tensors', 'check_finite', 'read_tensors', 'Checkpoints', 'difference', 'tell', 'Stopped', 'Signals']
 
 # %% ../nbs/foundations/checkpoints.ipynb #055f56ef
-import errno, json, signal, sys, threading, time
+import json, signal, sys, threading, time
 from pathlib import Path
 
 import safetensors, safetensors.torch
@@ -28,11 +28,7 @@ def write_tensors(
     check_finite(plain, path)
     # one key: several would stand in another order each time
     header = {'about':json.dumps(about)}
-    with write_beside(path) as part:
-        try: safetensors.torch.save_file(plain, part, header)
-        # a full disk, for example
-        except safetensors.SafetensorError as e:
-            raise OSError(errno.EIO, str(e), str(path)) from None
+    with write_beside(path) as part: safetensors.torch.save_file(plain, part, header)
 
 # %% ../nbs/foundations/checkpoints.ipynb #e7c4b312
 def check_finite(

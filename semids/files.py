@@ -7,12 +7,13 @@ __all__ = ['write_beside', 'open_file', 'read_bytes', 'read_lines', 'read_json',
            'parquet_sizes', 'file_hash']
 
 # %% ../nbs/foundations/files.ipynb #9c73ba3e
-import codecs, hashlib, json, math, os, pickletools, platform, re, sys
+import codecs, errno, hashlib, json, math, os, pickletools, platform, re, sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from safetensors import SafetensorError
 
 from .errors import InputError, reading
 from .settings import unique_keys
@@ -37,6 +38,8 @@ def write_beside(
         _to_disk(beside)
         os.replace(beside, path)
         _to_disk(path.parent)
+    # a full disk, as safetensors tells it
+    except SafetensorError as e: raise OSError(errno.EIO, str(e), str(path)) from None
     except OSError as e:
         # the user knows the file, not the name beside it
         if e.errno is None or e.filename not in (None, str(beside)): raise

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors
 from kills import SETTINGS, result, write_shop
 
 import semids.pipeline
@@ -64,6 +65,15 @@ def test_a_disk_that_fails_at_every_write_in_turn(shop, monkeypatch, capsys):
         assert not list((shop/out).rglob('*.part'))
         assert run(shop, out) == 0
         assert result(shop/out) == whole, n
+
+@pytest.mark.parametrize('library', ['torch', 'numpy'])
+def test_a_full_disk_as_safetensors_tells_it(shop, library, monkeypatch, capsys):
+    "Its own error is not an OSError: models, embeddings and sequences say the same line"
+    def full(*args): raise safetensors.SafetensorError('No space left on device')
+    monkeypatch.setattr(f'safetensors.{library}.save_file', full)
+    assert run(shop, 'out', ['sasrec']) == 1
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith('error: ')]
+    assert len(lines) == 1 and '.safetensors: No space left on device' in lines[0]
 
 @pytest.mark.parametrize('place', ['a file', 'read-only'])
 def test_no_place_for_the_output(shop, place, capsys):
