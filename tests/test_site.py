@@ -754,7 +754,7 @@ QUERIES = [
     ('collision', 1, '02_semantic_ids.html#collisions'),
     ('collision', 5, 'how_to/collisions.html'),
     ('TensorBoard', 3, 'foundations/training.html'),
-    ('torchrun', 3, 'foundations/training.html'),
+    ('torchrun', 1, 'how_to/processes.html'),
     ('tune', 3, 'settings.html'),
     ('latency', 3, 'results/speed.html'),
     ('HR@10', 3, 'foundations/evaluation.html'),
