@@ -15,21 +15,18 @@ def nested_dicts(rows):
         for token in row: node = node.setdefault(token, {})
     return root
 
-class OneLevel(transformers.LogitsProcessor):
-    "Each place has the tokens of its own level, and of those only what the trie allows"
-    def __init__(self, trie, K):
+class Children(transformers.LogitsProcessor):
+    "Each place has the tokens that the trie allows, and these share the whole probability"
+    def __init__(self, trie):
         self.trie = trie
-        self.K = K
 
     def __call__(self, input_ids, scores):
-        m = input_ids.shape[1]-1
-        first = 1+m*self.K
         out = torch.full_like(scores, -torch.inf)
-        logp = scores[:, first:first+self.K].log_softmax(-1)
         for b, prefix in enumerate(input_ids[:, 1:].tolist()):
             node = self.trie
             for token in prefix: node = node.get(token, {})
-            for token in node: out[b, token] = logp[b, token-first]
+            exists = list(node)
+            out[b, exists] = scores[b, exists].log_softmax(-1)
         return out
 
 def test_top_10_is_that_of_transformers_generate():
@@ -44,7 +41,7 @@ def test_top_10_is_that_of_transformers_generate():
     tokens_NM = codes_NM + torch.arange(M)*K + 1
     shifted_BTM = history_BTM + torch.arange(M)*K + 1
     tokens_BS = torch.where(history_BTM >= 0, shifted_BTM, 0).flatten(1)
-    processor = OneLevel(nested_dicts(tokens_NM.tolist()), K)
+    processor = Children(nested_dicts(tokens_NM.tolist()))
 
     with torch.inference_mode():
         next_code = NextCode(model, history_BTM)

@@ -26,19 +26,28 @@ def test_formats_keep_everything(tmp_path_factory, users):
         assert again.item_ids.tolist() == ixs.item_ids.tolist()
 
 def scorer_of_last_code(K, M, seed):
-    "Log-probabilities that depend on the code before; and the score of every ID"
+    "Scores that depend on the code before, and their tables"
     g = torch.Generator().manual_seed(seed)
-    tables = [torch.randn(*[K]*min(m, 1), K, generator=g).log_softmax(-1) for m in range(M)]
+    tables = [torch.randn(*[K]*min(m, 1), K, generator=g) for m in range(M)]
 
-    def next_logp(prefix_BWm, parent_BW):
+    def next_scores(prefix_BWm, parent_BW):
         m = prefix_BWm.shape[2]
         if m == 0: return tables[m].expand(1, prefix_BWm.shape[1], -1)
         return tables[m][prefix_BWm[..., -1]]
+    return next_scores, tables, g
 
-    def exact(codes_NM):
-        first_N = tables[0][codes_NM[:, 0]]
-        return first_N + sum(tables[m][codes_NM[:, m-1], codes_NM[:, m]] for m in range(1, M))
-    return next_logp, exact, g
+def exact_logp(tables, codes_NM):
+    "Of every ID, item by item: each code competes with those that other items have in its place"
+    found = []
+    for codes in codes_NM.tolist():
+        logp = 0.
+        for m, code in enumerate(codes):
+            alike = codes_NM[(codes_NM[:, :m] == codes_NM.new_tensor(codes[:m])).all(1)]
+            score_K = tables[m][codes[m-1]] if m else tables[m]
+            exists = alike[:, m].unique()
+            logp += score_K[code]-score_K[exists].logsumexp(0)
+        found.append(logp)
+    return torch.stack(found)
 
 @given(st.lists(st.tuples(*[st.integers(0, 3)]*3), min_size=1, max_size=30), st.integers(0, 10**6))
 @settings(deadline=None, max_examples=60)
@@ -46,8 +55,9 @@ def test_beam_search_is_exact_with_enough_beams(codes, seed):
     K = 30
     codes_NM = add_collision_code(torch.tensor(codes), K)
     N = len(codes_NM)
-    next_logp, exact, g = scorer_of_last_code(K, 4, seed)
-    exact_N = exact(codes_NM)
+    next_scores, tables, g = scorer_of_last_code(K, 4, seed)
+    exact_N = exact_logp(tables, codes_NM)
+    torch.testing.assert_close(exact_N.exp().sum(), torch.tensor(1.))
     seen_BT = torch.randint(-1, N, (1, 3), generator=g)
     allowed_N = torch.rand(N, generator=g) < .8
     seen = seen_BT[0].tolist()
@@ -55,7 +65,7 @@ def test_beam_search_is_exact_with_enough_beams(codes, seed):
     for kind in (Trie, DenseTrie):
         trie = kind(codes_NM)
         rules = Constraints(trie, seen_BT, allowed_N)
-        items_Bk, logp_Bk = beam_search(next_logp, trie, 1, N, N, rules)
+        items_Bk, logp_Bk = beam_search(next_scores, trie, 1, N, N, rules)
         found = items_Bk[0][items_Bk[0] >= 0]
         logp = logp_Bk[0, :len(found)]
         assert set(found.tolist()) == wanted and len(found) == len(wanted)
