@@ -39,7 +39,8 @@ from .interactions import Interactions, read_interactions
 from .items import ItemVectors, read_item_vectors, vector_shards
 from .processes import n_processes, rank
 from .rq_transformer import (RQ_TRANSFORMER_TRAINING, RQTransformer, RQTransformerRecommender,
-                                   RQTransformerSettings, train_rq_transformer)
+                                   RQTransformerSettings, side_by_side,
+                                   train_rq_transformer)
 from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, check_size, train_rqvae
 from .sasrec import (SASREC_TRAINING, SASRec, SASRecSettings, SequenceTraining,
                            item_embeddings, train_sasrec, write_embeddings)
@@ -421,13 +422,14 @@ def run_rq_transformer(
     path,h_path = run.need('sequences.safetensors', 'sasrec_embeddings.safetensors')
     seqs = read_sequences(path)
     ids = seqs.ids
-    h_ND = read_item_vectors(h_path).rows_for(ids.item_ids, ids.source)
-    arguments = run.arguments('rq_transformer')
-    model,found = train_rq_transformer(seqs, torch.from_numpy(h_ND), **arguments)
+    h_ND = torch.from_numpy(read_item_vectors(h_path).rows_for(ids.item_ids, ids.source))
+    x_NE = torch.from_numpy(run.load().vectors.rows_for(ids.item_ids, ids.source))
+    model,found = train_rq_transformer(seqs, h_ND, x_NE, **run.arguments('rq_transformer'))
     if rank()>0: return
     folder = run.folder/'rq_transformer'
     write_ids(ids, folder/'semantic_ids.json')
-    ItemVectors(ids.item_ids, h_ND, str(h_path)).write(folder/'item_vectors.safetensors')
+    vectors_NE = side_by_side(h_ND, x_NE, model.settings.content).numpy()
+    ItemVectors(ids.item_ids, vectors_NE, str(h_path)).write(folder/'item_vectors.safetensors')
     _keep_model(run, 'rq_transformer', model, found, ids=file_hash(folder/'semantic_ids.json'),
                 vectors=file_hash(folder/'item_vectors.safetensors'))
 
@@ -479,9 +481,10 @@ def _load_rq_transformer(
     folder,ids_path,path = run.need(*(f'rq_transformer{name}' for name in _OWN))
     model,_ = load_model(RQTransformer, folder)
     codes_NM = read_ids(ids_path, model.K).rows_for(split.item_ids, split.source)
-    h_ND = torch.from_numpy(read_item_vectors(path).rows_for(split.item_ids, split.source))
+    vectors_NE = read_item_vectors(path).rows_for(split.item_ids, split.source)
     model = model.to(PartialState(cpu=run.cpu).device)
-    return RQTransformerRecommender(model, codes_NM, h_ND, run.settings.evaluation.beams)
+    return RQTransformerRecommender(model, codes_NM, torch.from_numpy(vectors_NE),
+                                    run.settings.evaluation.beams)
 
 _OWN = ('', '/semantic_ids.json', '/item_vectors.safetensors')
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
-from .beam_search import Constraints, DenseTrie, Trie, beam_search
+from .beam_search import Constraints, DenseTrie, Trie, beam_search, child_logp
 from .conversion import Sequences, codes_of
 from .errors import InputError
 from .evaluation import evaluate
@@ -223,7 +223,7 @@ def trie_losses(self:TIGER,
     self.trie = self.trie.to(x_PMD.device)
     levels = []
     for m,(child_PJ,code_PJ,taken_PJ) in enumerate(self.trie.walk(target_PM)):
-        logp_PJ = self.trie.child_logp(m, self.scores(x_PMD[:,m], m), child_PJ, code_PJ)
+        logp_PJ = child_logp(self.scores(x_PMD[:,m], m), child_PJ, code_PJ)
         levels.append(cross_entropy(logp_PJ, taken_PJ, self.settings.label_smoothing))
     return levels
 
@@ -248,15 +248,14 @@ def exact_scores(
     codes_NM:Tensor # codes of all items
 )->Tensor: # (B, N) log-probability of every item
     "Every item's log-probability by teacher forcing, one user at a time: the oracle of beam search"
-    trie = Trie(codes_NM)
-    way = list(trie.walk(codes_NM))
+    way = list(Trie(codes_NM).walk(codes_NM))
     scores = []
     for history_TM in history_BTM:
         x_NMD = model.decode(model.encode(history_TM[None]), codes_NM[None])[0]
         # the item's log-probability is the sum of those of its codes
         logp_N = 0
         for m,(child_NJ,code_NJ,taken_NJ) in enumerate(way):
-            logp_NJ = trie.child_logp(m, model.scores(x_NMD[:,m], m), child_NJ, code_NJ)
+            logp_NJ = child_logp(model.scores(x_NMD[:,m], m), child_NJ, code_NJ)
             logp_N = logp_N+logp_NJ[taken_NJ]
         scores.append(logp_N)
     return torch.stack(scores)
@@ -308,17 +307,11 @@ def search(self:TIGERRecommender,
     rules:Constraints # what may not come out
 )->tuple: # (B, k) item rows, best first; (B, k) log-probabilities
     "Beam search for some histories"
+    codes_BTM = codes_of(self.codes_NM, history_BT)
     W = max(self.beams, k)
     with torch.inference_mode():
-        scorer = self.scorer(history_BT)
-        return beam_search(scorer, self.trie, len(history_BT), W, k, rules)
-
-@patch
-def scorer(self:TIGERRecommender,
-    history_BT:Tensor # item rows, -1 where there is none
-): # for `beam_search`
-    "What gives the scores of the next code"
-    return NextCode(self.model, codes_of(self.codes_NM, history_BT))
+        next_code = NextCode(self.model, codes_BTM)
+        return beam_search(next_code, self.trie, len(history_BT), W, k, rules)
 
 # %% ../nbs/05_tiger.ipynb #84f297bf
 def tiger_batches(
