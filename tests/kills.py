@@ -32,7 +32,10 @@ SETTINGS = {
               'training': {'steps': 300, 'every': 30, 'batch_size': 12}},
     'tiger': {'model': {'d': 16, 'heads': 2, 'd_head': 8, 'd_ff': 16, 'layers': 1, 'max_len': 4,
                         'dropout': .2},
-              'training': {'steps': 200, 'every': 50, 'warmup': 10, 'batch_size': 16}}}
+              'training': {'steps': 200, 'every': 50, 'warmup': 10, 'batch_size': 16}},
+    'rq_transformer': {'model': {'d': 16, 'heads': 2, 'd_ff': 16, 'max_len': 4, 'content': 4},
+                       'training': {'steps': 200, 'every': 50, 'warmup': 10, 'batch_size': 16,
+                                    'average': .9}}}
 
 def write_shop(folder):
     "Thirty users who walk around a circle of twelve items"
@@ -73,7 +76,7 @@ def result(out):
         content = path.read_bytes()
         if path.suffix == '.json': content = json.dumps(without_times(json.loads(content))).encode()
         found[str(path.relative_to(out))] = hashlib.sha256(content).hexdigest()
-    for step in ('sasrec', 'rqvae', 'tiger'):
+    for step in ('sasrec', 'rqvae', 'tiger', 'rq_transformer'):
         events = EventAccumulator(str(out/f'tensorboard_logs/small/{step}_logs')).Reload()
         for tag in events.Tags()['scalars']:
             found[f'{step} {tag}'] = [(e.step, e.value) for e in events.Scalars(tag)]

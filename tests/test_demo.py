@@ -12,7 +12,7 @@ import pytest
 
 root = Path(__file__).parent.parent
 README = (root/'README.md').read_text()
-STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'evaluate']
+STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transformer', 'evaluate']
 
 def command(name, *args, **kwargs):
     code = f'import sys; from semids.pipeline import {name}; sys.exit({name}())'
@@ -29,10 +29,12 @@ def demo(tmp_path_factory):
 @pytest.fixture(scope='module')
 def metrics(demo): return json.loads((demo[0]/'checkpoints/toy/metrics.json').read_text())
 
-NAMES = ['Popularity', 'Markov', 'Markov, backoff', 'SASRec', 'TIGER', 'best possible']
+NAMES = ['Popularity', 'Markov', 'Markov, backoff', 'SASRec', 'TIGER', 'RQ-Transformer',
+         'SASRec + RQ-Transformer', 'best possible']
 
 def test_table(demo):
-    for name in NAMES: assert len(re.findall(rf'^{name} +(left out|kept) ', demo[1], re.M)) == 2
+    for name in NAMES:
+        assert len(re.findall(rf'^{re.escape(name)} +(left out|kept) ', demo[1], re.M)) == 2
     assert re.search('^expected ceiling ', demo[1], re.M)
     assert 'tie order as given' in demo[1] and 'seed 0' in demo[1]
 

@@ -15,7 +15,7 @@ import semids.recommender
 from semids.checkpoints import read_tensors, write_tensors
 from semids.pipeline import STEPS, Run, read_settings, run_command, run_step
 
-FEW = {'sasrec': 20, 'rqvae': 20, 'tiger': 10}
+FEW = {'sasrec': 20, 'rqvae': 20, 'tiger': 10, 'rq_transformer': 10}
 
 @pytest.fixture
 def shop(tmp_path):

@@ -25,7 +25,9 @@ SMALL = {
     'rqvae': {'model': {'M': 2, 'K': 8, 'C': 4, 'hidden': [8]},
               'training': {'steps': 4, 'every': 2, 'batch_size': 240}},
     'tiger': {'model': {'d': 16, 'heads': 2, 'd_head': 8, 'd_ff': 16, 'layers': 1, 'max_len': 4},
-              'training': {'steps': 4, 'every': 2, 'warmup': 0}}}
+              'training': {'steps': 4, 'every': 2, 'warmup': 0}},
+    'rq_transformer': {'model': {'d': 16, 'heads': 2, 'd_ff': 16, 'max_len': 4, 'content': 4},
+                       'training': {'steps': 4, 'every': 2, 'warmup': 0}}}
 
 def vectors(data, ids, x):
     (data/'vectors.pkl').write_bytes(pickle.dumps({'item_id': ids, 'embedding': x}))
@@ -211,7 +213,7 @@ def test_other_histories_are_not_measured(shop, capsys):
     says = ("sasrec is left out: step 'sasrec' ran with another file of interactions; "
             'run semids_sasrec again')
     assert says in shown and 'tiger is left out: ' in shown
-    assert re.search('^Markov ', shown, re.M) and not re.search('^(SASRec|TIGER) ', shown, re.M)
+    assert re.search('^Markov ', shown, re.M) and not re.search('^(SASRec|TIGER|RQ)', shown, re.M)
 
 def test_checkpoints_of_another_shape_or_other_items(shop):
     assert run(shop) == 0

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/controls.py --out nbs/results/controls.json
 
-The toy shop with the settings of the preset `toy`, three seeds. Every kind of IDs is read by a TIGER
-that is trained in the same way; only the IDs, or what the row says, differ. Differences are to the
-IDs of the whole chain, users resampled in pairs.
+The toy shop with the settings of the preset `toy`, three seeds. Every kind of IDs is read by a
+TIGER that is trained in the same way; only the IDs, or what the row says, differ. Differences are
+to the IDs of the whole chain, users resampled in pairs.
 """
 import argparse, json, time
 from pathlib import Path

@@ -5,9 +5,9 @@
 The peer is `transformers`' `generate` with `prefix_allowed_tokens_fn` over nested dicts, as most
 open TIGER code has it. It runs with `renormalize_logits`, so that the codes that exist share the
 whole probability, as ours do, and both search for the same thing; before the clock runs, the ten
-best items of 64 users are compared. Weights are random. A call is for 64 users in random order, padded
-to the longest history. For the peer it is measured too what it gains if its users are sorted by
-length first, 256 at a time.
+best items of 64 users are compared. Weights are random. A call is for 64 users in random order,
+padded to the longest history. For the peer it is measured too what it gains if its users are sorted
+by length first, 256 at a time.
 """
 import itertools
 from functools import partial
