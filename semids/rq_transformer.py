@@ -249,6 +249,7 @@ def some_new(self:RQTransformer)->Tensor: # (N, E)
 @patch
 def losses(self:RQTransformer,
     h_PD:Tensor, # what some positions expect
+    x_PMD:Tensor, # what is known before each code, from `deepen`
     target_PM:Tensor, # the codes that came
     leaves_NE:Tensor # vectors of all items, in the order of the leaves
 )->Tensor: # (M,) losses
@@ -257,7 +258,7 @@ def losses(self:RQTransformer,
     prior = ItemPrior(trie, leaves_NE, self.query(h_PD))
     levels = []
     for m,(child_PJ,code_PJ,taken_PJ) in enumerate(trie.walk(target_PM)):
-        score_PK = self.scores(h_PD, target_PM[:,:m])
+        score_PK = self.code_heads[m](x_PMD[:,m])
         logp_PJ = child_logp(score_PK, child_PJ, code_PJ, prior(m+1, child_PJ))
         levels.append(cross_entropy(logp_PJ, taken_PJ, self.settings.label_smoothing))
     return torch.stack(levels)
@@ -274,14 +275,19 @@ def forward(self:RQTransformer,
     history_BT = items_BT[:,:-1]
     real_BT = history_BT>=0
     codes_BTM = codes_of(catalogue.codes_NM, history_BT)
-    h_PD = self.encode(codes_BTM, vectors_NE[history_BT])[real_BT]
-    target_PM = catalogue.codes_NM[items_BT[:,1:][real_BT]]
+    h_BTD = self.encode(codes_BTM, vectors_NE[history_BT])
+    target_BTM = codes_of(catalogue.codes_NM, items_BT[:,1:]).clamp(min=0)
+    levels = [self.deepen(h_BTD, target_BTM[...,:m]) for m in range(self.M)]
+    x_BTMD = torch.stack(levels, 2)
+    # from here on only the positions that have a target
+    whole = h_BTD[real_BT],x_BTMD[real_BT],target_BTM[real_BT]
     leaves_NE = vectors_NE[catalogue.trie.item]
     total_M = 0
-    for h_pD,target_pM in zip(h_PD.split(128), target_PM.split(128)):
-        total_M = total_M+len(h_pD)*self.losses(h_pD, target_pM, leaves_NE)
-    level_M = total_M/len(h_PD)
-    return level_M.mean(), {f'loss_{m}':level for m,level in enumerate(level_M)}, len(h_PD)
+    for h_pD,x_pMD,target_pM in zip(*(t.split(128) for t in whole)):
+        total_M = total_M+len(h_pD)*self.losses(h_pD, x_pMD, target_pM, leaves_NE)
+    n_targets = len(whole[0])
+    level_M = total_M/n_targets
+    return level_M.mean(), {f'loss_{m}':level for m,level in enumerate(level_M)}, n_targets
 
 # %% ../nbs/beyond/rq_transformer.ipynb #1a0c5e41
 class DepthScorer:

@@ -13,7 +13,8 @@ from semids.processes import n_processes, rank
 from semids.sasrec import SASRecSettings, SequenceTraining, train_sasrec
 from semids.semantic_ids import SemanticIDs
 from semids.splits import leave_one_out
-from semids.tiger import TIGERSettings, TIGERTraining, train_tiger
+from semids.rq_transformer import RQTransformerSettings, train_rq_transformer
+from semids.tiger import GeneratorTraining, TIGERSettings, TIGERTraining, train_tiger
 from semids.toy_shop import toy_shop
 
 
@@ -38,13 +39,22 @@ def tiger(causal, **where):
     training = TIGERTraining(**options, valid_users=20, valid_beams=5)
     return train_tiger(seqs, settings, training, **where)[1]
 
+def rq_transformer(**where):
+    n = torch.arange(len(ixs.item_ids))
+    seqs = make_sequences(ixs, SemanticIDs(ixs.item_ids, torch.stack([n//16, n%16], 1), 16))
+    settings = RQTransformerSettings(d=16, heads=2, d_ff=32, max_len=5, dropout=.2)
+    training = GeneratorTraining(**options, valid_users=20, valid_beams=5, average=.9)
+    h_ND, x_NE = torch.randn(2, len(n), 8, generator=torch.Generator().manual_seed(0))
+    return train_rq_transformer(seqs, h_ND, x_NE, settings, training, **where)[1]
+
 def numbers(train, name, *arguments):
     found = train(*arguments, checkpoints=Checkpoints(f'{sys.argv[1]}/{name}'), cpu=True)
     return dict(loss=[point['loss'] for point in found['train']],
                 score=[point['score'] for point in found['valid']])
 
 found = dict(sasrec=numbers(sasrec, 'sasrec'), causal=numbers(tiger, 'causal', True),
-             tiger=numbers(tiger, 'tiger', False), processes=n_processes())
+             tiger=numbers(tiger, 'tiger', False),
+             rq_transformer=numbers(rq_transformer, 'rq'), processes=n_processes())
 if rank()==0: open(f'{sys.argv[1]}.json', 'w').write(json.dumps(found))
 '''
 
@@ -62,7 +72,8 @@ def learn(tmp_path, n):
 
 def test_two_processes_learn_what_one_learns(tmp_path, record_property):
     one, two = (learn(tmp_path, n) for n in (1, 2))
-    for model, tolerance in dict(sasrec=1e-11, causal=1e-5, tiger=1e-5).items():
+    for model, tolerance in dict(sasrec=1e-11, causal=1e-5, tiger=1e-5,
+                                 rq_transformer=1e-5).items():
         loss, other = (torch.tensor(found[model]['loss']) for found in (one, two))
         difference = (loss-other).abs().max().item()
         record_property(f'{model}: largest difference of the losses', difference)
