@@ -38,7 +38,7 @@ class Fusion:
     def __init__(self,
         recommenders, # functions (history_BT, k, mask_seen) -> (items_Bk, scores_Bk)
         weights, # one for each, not negative; `InputError` if they are not, or all are 0
-        n_asked:int=100 # n: items that each of them is asked for
+        n_asked:int=50 # n: items that each of them is asked for
     ):
         self.recommenders = list(recommenders)
         total = sum(weights)
@@ -88,7 +88,7 @@ def mixed(
 def choose_weight(
     recommenders, # two of them
     examples:Examples, # validation: histories and targets
-    n_asked:int=100, # n: items that each of them is asked for
+    n_asked:int=50, # n: items that each of them is asked for
     steps:int=20, # weights that are tried are 0, 1/steps, ..., 1
     batch_size:int=256 # users at a time
 )->tuple: # the best weight of the second; dict from weight to NDCG@10

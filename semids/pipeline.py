@@ -105,6 +105,8 @@ class EvaluationSettings(Settings):
         20, 'items asked for; metrics are at 5, 10 and 20 of them', low=10, high=10_000)
     beams:int = option(
         50, 'W where IDs are written: more is nearer to exact, and slower', low=1, high=1_000_000)
+    fused_by:int = option(
+        5000, 'validation users by whom the weight of the fusion is chosen', low=1)
 
 # %% ../nbs/pipeline.ipynb #24b7490b
 @dataclass(frozen=True)
@@ -506,7 +508,10 @@ def recommenders(
         found['RQ-Transformer'] = _load_rq_transformer(run, data.split)
     if 'sasrec' in ready and 'rq_transformer' in ready:
         pair = [found['SASRec'],found['RQ-Transformer']]
-        weight,_ = choose_weight(pair, data.split.valid)
+        # some of the validation users tell the weight well enough
+        g = torch.Generator().manual_seed(run.settings.seed)
+        some = torch.randperm(len(data.split.valid), generator=g)[:run.settings.evaluation.fused_by]
+        weight,_ = choose_weight(pair, data.split.valid.subset(some))
         found[FUSED] = Fusion(pair, [1-weight,weight])
     if data.shop: found['best possible'] = data.shop.best
     return found

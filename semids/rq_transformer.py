@@ -227,6 +227,8 @@ class Catalogue(nn.Module):
         self.register_buffer('codes_NM', codes_NM, persistent=False)
         self.register_buffer('vectors_NE', vectors_NE, persistent=False)
         self.trie = Trie(codes_NM)
+        # once more in the order of the leaves, for the prior
+        self.register_buffer('leaves_NE', vectors_NE[self.trie.item], persistent=False)
 
 @patch
 def learn_among(self:RQTransformer,
@@ -301,9 +303,8 @@ class DepthScorer:
         codes_BTM = codes_of(catalogue.codes_NM, history_BT)
         h_BTD = model.encode(codes_BTM, catalogue.vectors_NE[history_BT])
         self.h_B1D = h_BTD[:,-1:]
-        trie = catalogue.trie
         query_BE = model.query(self.h_B1D[:,0])
-        self.prior = ItemPrior(trie, catalogue.vectors_NE[trie.item], query_BE)
+        self.prior = ItemPrior(catalogue.trie, catalogue.leaves_NE, query_BE)
 
     def __call__(self,
         prefix_BWm:Tensor, # codes so far of each beam
