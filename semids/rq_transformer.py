@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RQ_TRANSFORMER_TRAINING', 'equal_lengths', 'principal', 'side_by_side', 'RQTransformerSettings', 'RQTransformer',
-           'ItemPrior', 'Catalogue', 'DepthScorer', 'RQTransformerRecommender', 'exact_item_scores',
+           'ItemPrior', 'KnownItems', 'DepthScorer', 'RQTransformerRecommender', 'exact_item_scores',
            'train_rq_transformer']
 
 # %% ../nbs/beyond/rq_transformer.ipynb #1a0c5e04
@@ -211,7 +211,7 @@ class ItemPrior:
         return (end_PX-low_PX).float().clamp(min=1e-30).log().view(node_PX.shape)
 
 # %% ../nbs/beyond/rq_transformer.ipynb #1a0c5e32
-class Catalogue(nn.Module):
+class KnownItems(nn.Module):
     "The items that exist, with codes, vectors and trie; it moves with a model, and is not saved"
     def __init__(self,
         model:RQTransformer, # that reads and writes them
@@ -232,11 +232,11 @@ class Catalogue(nn.Module):
 
 @patch
 def learn_among(self:RQTransformer,
-    codes_NM:Tensor, # as for `Catalogue`
+    codes_NM:Tensor, # as for `KnownItems`
     vectors_NE:Tensor # likewise
 ):
     "From now on `forward` learns to tell these items from each other"
-    self.catalogue = Catalogue(self, codes_NM, vectors_NE)
+    self.catalogue = KnownItems(self, codes_NM, vectors_NE)
 
 # %% ../nbs/beyond/rq_transformer.ipynb #1a0c5e34
 @patch
@@ -296,7 +296,7 @@ class DepthScorer:
     "An RQ-Transformer as a scorer for `beam_search`, and the prior that goes with it"
     def __init__(self,
         model:RQTransformer, # in evaluation mode
-        catalogue:Catalogue, # of its items
+        catalogue:KnownItems, # of its items
         history_BT:Tensor # item rows, -1 where there is none, as many as the model reads
     ):
         self.model = model
@@ -325,7 +325,7 @@ class RQTransformerRecommender(TIGERRecommender):
         device = model.read.weight.device
         self.model = model
         self.beams = beams
-        self.catalogue = Catalogue(model, codes_NM.to(device), vectors_NE.to(device))
+        self.catalogue = KnownItems(model, codes_NM.to(device), vectors_NE.to(device))
         self.codes_NM = self.catalogue.codes_NM
         self.trie = self.catalogue.trie
 
