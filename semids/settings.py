@@ -134,7 +134,9 @@ def _check_name(settings, name, source, path):
     # a name that is no text comes from Python: JSON has none
     near = difflib.get_close_matches(str(name)[:100], known, 1)
     hint = f'did you mean {path+near[0]!r}?' if near else f'expected one of {_names(settings)}'
-    raise InputError(f'{source}: unknown setting {shown(f"{path}{name}")}; {hint}')
+    # short, so that there is room for what was expected
+    found = shown(one_line(f'{path}{name}', 60))
+    raise InputError(f'{source}: unknown setting {found}; {hint}')
 
 # %% ../nbs/foundations/settings.ipynb #5fbcb649
 def unique_keys(
