@@ -480,15 +480,14 @@ def _load_rq_transformer(
 ): # a recommender
     "The RQ-Transformer with its IDs and vectors; `InputError` as for TIGER"
     _check_learnt(run, split)
-    folder,ids_path,path = run.need(*(f'rq_transformer{name}' for name in _OWN))
+    folder,ids_path,path = run.need('rq_transformer', 'rq_transformer/semantic_ids.json',
+                                    'rq_transformer/item_vectors.safetensors')
     model,_ = load_model(RQTransformer, folder)
     codes_NM = read_ids(ids_path, model.K).rows_for(split.item_ids, split.source)
     vectors_NE = read_item_vectors(path).rows_for(split.item_ids, split.source)
     model = model.to(PartialState(cpu=run.cpu).device)
     return RQTransformerRecommender(model, codes_NM, torch.from_numpy(vectors_NE),
                                     run.settings.evaluation.beams)
-
-_OWN = ('', '/semantic_ids.json', '/item_vectors.safetensors')
 
 # %% ../nbs/pipeline.ipynb #bc9209bb
 FUSED = 'SASRec + RQ-Transformer'
@@ -564,9 +563,10 @@ def run_evaluate(
     data = run.load()
     found = recommenders(run)
     # what writes IDs is compared with the strongest of the others
-    writers = ('TIGER','RQ-Transformer',FUSED,'best possible')
-    names = [name for name in found if name not in writers]
-    if len(names)==len(found): names = names[:-1]
+    writers = ('TIGER','RQ-Transformer',FUSED)
+    names = [name for name in found if name not in (*writers,'best possible')]
+    # after step 1 alone it is SASRec that is compared
+    if not any(name in found for name in writers): names = names[:-1]
     metrics = protocol(run)
     # chosen on validation
     if FUSED in found: metrics['weights'] = found[FUSED].weights
