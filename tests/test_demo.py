@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 root = Path(__file__).parent.parent
+# all tests read what one demo left
+pytestmark = pytest.mark.xdist_group('demo')
 README = (root/'README.md').read_text()
 STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transformer', 'evaluate']
 

@@ -13,6 +13,8 @@ from semids.sasrec import SASRec, SASRecSettings
 from semids.splits import leave_one_out, split_histories
 from semids.toy_shop import toy_shop
 
+pytestmark = pytest.mark.xdist_group('scale')
+
 shared_program = '''
 import sys, torch, torch.distributed as dist
 from semids.evaluation import Markov, evaluate

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group('shards')
+
 program = '''
 import sys
 from pathlib import Path

@@ -24,6 +24,8 @@ import pytest
 from fastcore.basics import patch
 
 root = Path(__file__).parents[1]
+# all tests read the same two sites
+pytestmark = pytest.mark.xdist_group('site')
 sys.path.insert(0, str(root/'nbs/_site'))
 import build as site_build
 import entries as site_entries

@@ -19,6 +19,7 @@ IMPORTED_AS = {'ipython': 'IPython', 'pillow': 'PIL', 'pyyaml': 'yaml', 'scikit-
 NAMED_IN = {'build': ('.ci/run', 'python -m build'),
             'furo': ('nbs/_site/conf.py', "html_theme = 'furo'"),
             'myst-nb': ('nbs/_site/conf.py', "'myst_nb'"),
+            'pytest-xdist': ('pytest.ini', '-n 2'),
             'sphinx-copybutton': ('nbs/_site/conf.py', "'sphinx_copybutton'"),
             'sphinx-mathjax-offline': ('nbs/_site/build.py', "'sphinx-mathjax-offline'")}
 # and those that no file names
