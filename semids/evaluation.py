@@ -45,9 +45,12 @@ def rank(
     scores_BN:Tensor, # a score for every item
     history_BT:Tensor, # item rows, -1 where there is none
     k:int, # items wanted
-    mask_seen:bool=True # leave out the items of the history?
+    mask_seen:bool=True, # leave out the items of the history?
+    allowed_N:Tensor|None=None # True for items that may be recommended; None: all
 )->tuple: # (B, k) item rows, best first, -1 where the items ran out; (B, k) their scores
     "The `k` best items of each user"
+    if allowed_N is not None:
+        scores_BN = scores_BN.where(allowed_N.to(scores_BN.device), -torch.inf)
     if mask_seen:
         row_X,at_X = (history_BT>=0).nonzero(as_tuple=True)
         seen = row_X,history_BT[row_X,at_X]

@@ -19,9 +19,8 @@ from torch import Tensor
 from .beam_search import Constraints, Trie, beam_search, child_logp
 from .conversion import Sequences, codes_of
 from .errors import InputError
-from .evaluation import evaluate
 from .layers import Block, Dropout, FeedForward, history_mask
-from .sasrec import asked_users, sasrec_batches
+from .sasrec import sasrec_batches, validation
 from .settings import Settings, option
 from .tiger import TIGERRecommender, GeneratorTraining, check_codes, cross_entropy
 from .training import fit
@@ -388,11 +387,9 @@ def train_rq_transformer(
     model = RQTransformer(seqs.ids.M, seqs.ids.K, D, vectors_NE.shape[1]-D, settings)
     model.learn_among(codes_NM, vectors_NE)
     batches = sasrec_batches(seqs.split, settings.max_len, training.batch_size, seed)
-    asked = asked_users(seqs.split.valid, training, seed)
-    def validate(model):
-        recommender = RQTransformerRecommender(model, codes_NM, vectors_NE, training.valid_beams)
-        found = evaluate(recommender, asked, seqs.split.count_N, k=10)
-        return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
+    def recommender(model):
+        return RQTransformerRecommender(model, codes_NM, vectors_NE, training.valid_beams)
+    validate = validation(recommender, seqs.split, training, seed)
     found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SASREC_TRAINING', 'sampled_softmax_loss', 'bce_loss', 'draw_unseen', 'SASRecSettings', 'SASRec', 'sasrec_batches',
-           'SequenceTraining', 'asked_users', 'train_sasrec', 'item_embeddings', 'write_embeddings', 'softmax_loss']
+           'SequenceTraining', 'asked_users', 'validation', 'train_sasrec', 'item_embeddings', 'write_embeddings',
+           'softmax_loss']
 
 # %% ../nbs/00_sasrec.ipynb #ad4e3d90
 import io, math
@@ -140,7 +141,8 @@ def scores(self:SASRec,
 def recommend(self:SASRec,
     history_BT:Tensor, # item rows, right-aligned, -1 where there is none
     k:int, # items wanted
-    mask_seen:bool=True # leave out the items of the history?
+    mask_seen:bool=True, # leave out the items of the history?
+    allowed_N:Tensor|None=None # True for items that may be recommended; None: all
 )->tuple: # (B, k) item rows, best first; (B, k) scores
     "The `k` best items for each history"
     history_BT = history_BT.to(self.items.weight.device)
@@ -149,7 +151,8 @@ def recommend(self:SASRec,
     # some 33 million scores at a time: with a million items they are 33 users, else memory runs out
     n_users = max(2**25//items_DN.shape[1], 1)
     pieces = zip(h_BD.split(n_users), history_BT.split(n_users))
-    ranked = [rank(h_bD@items_DN, history_bT, k, mask_seen) for h_bD,history_bT in pieces]
+    ranked = [rank(h_bD@items_DN, history_bT, k, mask_seen, allowed_N)
+              for h_bD,history_bT in pieces]
     items,scores = zip(*ranked)
     return torch.cat(items),torch.cat(scores)
 
@@ -205,13 +208,27 @@ class SequenceTraining(TrainingSettings):
 
 def asked_users(
     valid:Examples, # the validation part of a split
+    n:int, # so many; 0: all
+    seed:int=0 # of the draw
+)->Examples:
+    "Some validation users, drawn at random"
+    if not n: return valid
+    shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
+    return valid.subset(shuffled[:n])
+
+# %% ../nbs/00_sasrec.ipynb #5c1e7a41
+def validation(
+    recommender, # function of a model: how it recommends
+    split:Split, # whose validation users are asked
     training:SequenceTraining, # says how many
     seed:int=0 # of the draw
-)->Examples: # the same ones at every validation
-    "The users that a validation asks"
-    if not training.valid_users: return valid
-    shuffled = torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))
-    return valid.subset(shuffled[:training.valid_users])
+): # function of a model: metrics, with NDCG@10 as the score
+    "What `fit` asks of a model that recommends"
+    asked = asked_users(split.valid, training.valid_users, seed)
+    def validate(model):
+        found = evaluate(recommender(model), asked, split.count_N, k=10)
+        return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
+    return validate
 
 # %% ../nbs/00_sasrec.ipynb #4883830b
 SASREC_TRAINING = SequenceTraining(
@@ -231,10 +248,7 @@ def train_sasrec(
     torch.manual_seed(seed)
     model = SASRec(split.n_items, settings)
     batches = sasrec_batches(split, settings.max_len, training.batch_size, seed)
-    asked = asked_users(split.valid, training, seed)
-    def validate(model):
-        found = evaluate(model.recommend, asked, split.count_N, k=10)
-        return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
+    validate = validation(lambda model: model.recommend, split, training, seed)
     found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found

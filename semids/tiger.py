@@ -19,10 +19,9 @@ from torch import Tensor
 from .beam_search import Constraints, DenseTrie, Trie, beam_search, child_logp
 from .conversion import Sequences, codes_of
 from .errors import InputError
-from .evaluation import evaluate
 from .layers import (
     Block, Dropout, RelativePositionBias, block_causal_mask, causal_mask, padding_mask)
-from .sasrec import SequenceTraining, asked_users
+from .sasrec import SequenceTraining, validation
 from .settings import Settings, option
 from .splits import Examples
 from .training import Batches, fit
@@ -388,13 +387,9 @@ def train_tiger(
     model = TIGER(seqs.ids.M, seqs.ids.K, settings)
     if training.on_trie: model.learn_among(seqs.ids.codes_NM)
     batches = tiger_batches(seqs, model, training.batch_size, seed)
-    asked = asked_users(seqs.split.valid, training, seed)
-    def validate(model):
-        # made anew each time, because it stands on the device of the model
-        recommender = TIGERRecommender(model, seqs.ids.codes_NM, training.valid_beams)
-        found = evaluate(recommender, asked, seqs.split.count_N, k=10)
-        return dict(score=found.ndcg_U().mean().item()) | found.metrics((10,))
-
+    def recommender(model):
+        return TIGERRecommender(model, seqs.ids.codes_NM, training.valid_beams)
+    validate = validation(recommender, seqs.split, training, seed)
     found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
