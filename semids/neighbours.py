@@ -102,6 +102,7 @@ class Neighbours:
                  for history_bT in pieces]
         return tuple(torch.cat(part) for part in zip(*found))
 
+# %% ../nbs/beyond/neighbours.ipynb #4d7a1c37
 @patch
 def scores(self:Neighbours,
     history_BT:Tensor # item rows, right-aligned, -1 where there is none
@@ -129,6 +130,7 @@ class NeighboursSettings(Settings):
     decay:float = option(
         .4, 'how much less an item of a history counts than the one after it', low=0, high=1)
 
+# %% ../nbs/beyond/neighbours.ipynb #4d7a1c38
 def find_neighbours(
     split:Split, # its training part is counted
     x_NE:Tensor, # content vectors of its items
@@ -151,6 +153,7 @@ def write_neighbours(
     about = dict(decay=neighbours.decay, item_ids=as_ids(item_ids, 'catalogue').tolist())
     write_tensors({name:torch.from_numpy(part) for name,part in parts.items()}, path, about)
 
+# %% ../nbs/beyond/neighbours.ipynb #4d7a1c39
 def read_neighbours(
     path # as `write_neighbours` left it
 )->tuple: # `Neighbours`; raw item ids in the order of its rows

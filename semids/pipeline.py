@@ -470,6 +470,7 @@ def _check_learnt(
 NAMES = dict(neighbours='Neighbours', sasrec='SASRec', tiger='TIGER',
              rq_transformer='RQ-Transformer', fusion='Fusion')
 
+# %% ../nbs/pipeline.ipynb #0d1f7b23
 def trained_rankers(
     run:Run,
     steps # some keys of NAMES

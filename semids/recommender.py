@@ -294,6 +294,7 @@ def load_sasrec(
 KEPT = dict(sasrec='sasrec/model.safetensors', tiger='tiger/model.safetensors',
             rq_transformer='rq_transformer/model.safetensors', neighbours='neighbours.safetensors')
 
+# %% ../nbs/recommender.ipynb #2e8b1d46
 def write_fusion(
     weights:dict, # key of KEPT: weight
     folder, # `checkpoints/<name>` of a run
@@ -303,6 +304,7 @@ def write_fusion(
     models = {name:file_hash(Path(folder)/KEPT[name]) for name in weights}
     write_json(Path(folder)/'fusion.json', dict(weights=weights, models=models) | (about or {}))
 
+# %% ../nbs/recommender.ipynb #2e8b1d47
 def load_fusion(
     folder, # `checkpoints/<name>` of a run
     beams:int=50, # W of those that write IDs: more is nearer to exact, and slower
@@ -336,11 +338,13 @@ def load_ranker(
     "What a step has left; `InputError` if a file is missing or belongs to another model"
     if model=='sasrec': return load_sasrec(folder, device)
     if model=='neighbours': return read_neighbours(Path(folder)/KEPT[model])
-    writers = dict(tiger=load_tiger, rq_transformer=load_rq_transformer, fusion=load_fusion)
-    if model in writers: return writers[model](folder, beams, device)
+    if model=='tiger': return load_tiger(folder, beams, device)
+    if model=='rq_transformer': return load_rq_transformer(folder, beams, device)
+    if model=='fusion': return load_fusion(folder, beams, device)
     known = ', '.join(map(repr, (*KEPT,'fusion')))
     raise InputError(f'model {shown(model)} is not one of {known}')
 
+# %% ../nbs/recommender.ipynb #2e8b1d48
 @patch(cls_method=True)
 def load(cls:Recommender,
     folder, # `checkpoints/<name>` of a run

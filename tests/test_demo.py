@@ -14,7 +14,8 @@ root = Path(__file__).parent.parent
 # all tests read what one demo left
 pytestmark = pytest.mark.xdist_group('demo')
 README = (root/'README.md').read_text()
-STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transformer', 'evaluate']
+STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transformer', 'neighbours',
+         'fusion', 'evaluate']
 
 def command(name, *args, **kwargs):
     code = f'import sys; from semids.pipeline import {name}; sys.exit({name}())'
@@ -31,8 +32,8 @@ def demo(tmp_path_factory):
 @pytest.fixture(scope='module')
 def metrics(demo): return json.loads((demo[0]/'checkpoints/toy/metrics.json').read_text())
 
-NAMES = ['Popularity', 'Markov', 'Markov, backoff', 'SASRec', 'TIGER', 'RQ-Transformer',
-         'SASRec + RQ-Transformer', 'best possible']
+NAMES = ['Popularity', 'Markov', 'Markov, backoff', 'Neighbours', 'SASRec', 'TIGER',
+         'RQ-Transformer', 'Fusion', 'best possible']
 
 def test_table(demo):
     for name in NAMES:

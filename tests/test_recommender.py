@@ -174,7 +174,8 @@ def test_load_with_no_number_of_beams(folder, beams):
                          ids=lambda model: str(model)[:9])
 def test_load_no_such_model(folder, model):
     message = says(lambda: Recommender.load(folder, model=model))
-    assert message.endswith("is not one of 'tiger', 'sasrec', 'rq_transformer'")
+    known = "'sasrec', 'tiger', 'rq_transformer', 'neighbours', 'fusion'"
+    assert message.endswith(f'is not one of {known}')
 
 def spoil(folder, what):
     if what == 'no IDs': (folder/'tiger/semantic_ids.json').unlink()
