@@ -42,7 +42,8 @@ class Fusion:
     ):
         self.recommenders = list(recommenders)
         total = sum(weights)
-        if len(weights)!=len(self.recommenders) or min(weights)<0 or total==0:
+        fits = len(weights)==len(self.recommenders) and all(w>=0 for w in weights)
+        if not fits or not 0<total<float('inf'):
             raise InputError(f'weights {list(weights)} for {len(self.recommenders)} recommenders; '
                              'expected one for each, none negative, not all 0')
         self.weights = [w/total for w in weights]
@@ -60,9 +61,9 @@ def candidates(self:Fusion,
     found = []
     for recommender in self.recommenders:
         items_Bn,scores_Bn = recommender(history_BT, max(k, self.n_asked), mask_seen, **rules)
-        # what is no item has the score -inf; a list without any item gives no number
-        p_Bn = scores_Bn.float().softmax(1).nan_to_num(0)
-        found.append((items_Bn.cpu(), p_Bn.masked_fill(items_Bn<0, 0).cpu()))
+        # what is no item has the score -inf, and a list may have no item at all
+        p_Bn = scores_Bn.float().softmax(1).masked_fill(items_Bn<0, 0)
+        found.append((items_Bn.cpu(), p_Bn.cpu()))
     return found
 
 @patch
@@ -95,7 +96,7 @@ def choose_weights(
     rounds:int=20, # shares that are given
     batch_size:int=256 # users at a time
 )->tuple: # a weight for each, their sum is 1; NDCG@10 after each round
-    "Ensemble selection (Caruana et al. 2004): one share more for whom it helps most"
+    "Ensemble selection (Caruana et al. 2004): each round, a share to who raises NDCG@10 most"
     together = Fusion(recommenders, [1]*len(recommenders), n_asked)
     asked = []
     # histories of like length together: fewer empty places

@@ -26,7 +26,7 @@ from .splits import Split
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c09
 def co_visits(
     split:Split, # its training part is counted
-    window:int=10, # places between two items at most
+    window:int=10, # how many places apart two items may be
     back:float=.5 # how much an item counts that stood before, not after
 )->csr_array: # (N, N)
     "How often other items stood near each item: nearer counts more (Ludewig and Jannach 2018)"
@@ -82,8 +82,8 @@ def smoothed(
 class Neighbours:
     "Recommends what the items of a history lead to, those of the latest most of all"
     def __init__(self,
-        near_NN:csr_array, # from `smoothed`, or any other
-        decay:float=.4 # how much less an item counts than the one after it
+        near_NN:csr_array, # (N, N), not negative: from `smoothed`, or any other
+        decay:float=.4 # what an item counts, as a share of the one after it
     ):
         self.near_NN = near_NN
         self.decay = decay
@@ -110,25 +110,26 @@ def scores(self:Neighbours,
     "Logarithm of what the items of a history lead to"
     B,T = history_BT.shape
     user_X,place_X = (history_BT>=0).nonzero(as_tuple=True)
+    # float64: what is long ago counts little, but not nothing
     weight_X = self.decay**(T-1-place_X).double()
     at = user_X.numpy(),history_BT[user_X,place_X].numpy()
     read_BN = csr_array((weight_X.numpy(), at), shape=(B,self.near_NN.shape[0]))
-    return torch.from_numpy((read_BN@self.near_NN).toarray()).float().log()
+    return torch.from_numpy((read_BN@self.near_NN).toarray()).log().float()
 
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c34
 @dataclass(frozen=True)
 class NeighboursSettings(Settings):
     "What counts as near, and how much"
-    window:int = option(10, 'places between two items of a history at most', low=1, high=1000)
+    window:int = option(10, 'how many places apart two items of a history may be', low=1, high=1000)
     back:float = option(
         .5, 'how much an item counts that stood before, not after', low=0, high=1)
     n_alike:int = option(
         100, 'content neighbours of each item', low=1, high=100_000)
     scale:float = option(10., 'by which their cosine is multiplied', low=0, high=1000)
     prior:float = option(
-        20., 'counts that content stands for: more for a shop with few actions', low=0, high=1e6)
+        20., 'counts that content stands for, of each item', low=1e-6, high=1e6)
     decay:float = option(
-        .4, 'how much less an item of a history counts than the one after it', low=0, high=1)
+        .4, 'what an item of a history counts, as a share of the one after it', low=0, high=1)
 
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c38
 def find_neighbours(
@@ -167,4 +168,7 @@ def read_neighbours(
     with reading(path, 'a matrix of neighbours'):
         near_NN = csr_array(tuple(parts), shape=(len(item_ids),)*2)
         near_NN.check_format(full_check=True)
-    return Neighbours(near_NN, float(about['decay'])), item_ids
+        decay = float(about['decay'])
+    if not 0<=decay<=1 or near_NN.data.min(initial=0)<0:
+        raise InputError(f'{path}: expected shares and a decay between 0 and 1')
+    return Neighbours(near_NN, decay), item_ids

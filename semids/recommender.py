@@ -315,10 +315,15 @@ def load_fusion(
     about = read_json(path)
     is_ours = isinstance(about, dict) and {'weights','models'}<=set(about)
     weights = about['weights'] if is_ours else None
-    if not isinstance(weights, dict) or not weights or not set(weights)<=set(KEPT):
+    is_ours = isinstance(weights, dict) and isinstance(about['models'], dict)
+    if not is_ours or not weights or not set(weights)<=set(KEPT):
         raise InputError(f'{path}: expected weights of some of {", ".join(KEPT)}')
+    if not all(isinstance(w, (int,float)) and 0<=w<=1 for w in weights.values()):
+        raise InputError(f'{path}: the weights are {shown(weights)}; expected numbers from 0 to 1')
     parts = []
     for name in weights:
+        if not (Path(folder)/KEPT[name]).is_file():
+            raise InputError(f'{Path(folder)/KEPT[name]}: no such file; {path} gives it a weight')
         if about['models'].get(name)!=file_hash(Path(folder)/KEPT[name]):
             raise InputError(f'{path}: the weights were chosen for another {KEPT[name]}')
         if weights[name]>0: parts.append((weights[name],*load_ranker(folder, name, beams, device)))
