@@ -255,7 +255,7 @@ def test_npy_is_refused(what, write):
 
 @pytest.mark.parametrize('ids', [['x', 'y', 1.], np.arange(3)*1j, np.arange(3).astype('m8[ns]'),
                                  {'a', 'b', 'c'}, 'abc', np.array([['a']]*3), [True]*3,
-                                 ['a', 'b', '\ud800'], [None]*3, iter('abc')], ids=repr)
+                                 ['a', 'b', '\ud800'], [None]*3, iter('abc')])
 def test_ids_that_are_none(ids, tmp_path):
     np.save(tmp_path/'v.npy', X)
     refusal(tmp_path/'v.npy', ids)
