@@ -32,16 +32,12 @@ def co_visits(
     "How often other items stood near each item: nearer counts more (Ludewig and Jannach 2018)"
     items_A = split.train.items_A.numpy()
     ends = split.train.prefixes()
-    before,after,weight = [],[],[]
+    after_NN = csr_array((split.n_items,)*2)
     for gap in range(1, window+1):
         # places with an item so far before them
         at_X = ends.end_X[ends.lengths_X>=gap].numpy()
-        before.append(items_A[at_X-gap])
-        after.append(items_A[at_X])
-        weight.append(np.full(len(at_X), 1/gap))
-    at = np.concatenate(before),np.concatenate(after)
-    N = split.n_items
-    after_NN = csr_array((np.concatenate(weight), at), shape=(N,N))
+        pairs = items_A[at_X-gap],items_A[at_X]
+        after_NN += csr_array((np.full(len(at_X), 1/gap), pairs), shape=after_NN.shape)
     return csr_array(after_NN+back*after_NN.T)
 
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c13
@@ -150,8 +146,12 @@ def write_neighbours(
 ):
     "Neighbours to a file, whole or not at all"
     near_NN = neighbours.near_NN
+    item_ids = as_ids(item_ids, 'catalogue')
+    if len(set(item_ids))!=len(item_ids) or len(item_ids)!=near_NN.shape[0]:
+        raise InputError(f'catalogue: {len(item_ids):,} ids, {len(set(item_ids)):,} of them '
+                         f'different; expected {near_NN.shape[0]:,}')
     parts = dict(share_J=near_NN.data, near_J=near_NN.indices, end_N=near_NN.indptr)
-    about = dict(decay=neighbours.decay, item_ids=as_ids(item_ids, 'catalogue').tolist())
+    about = dict(decay=neighbours.decay, item_ids=item_ids.tolist())
     write_tensors({name:torch.from_numpy(part) for name,part in parts.items()}, path, about)
 
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c39
