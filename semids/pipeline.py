@@ -346,7 +346,8 @@ def _keep_model(
     **extra # more to be kept in its `config.json`
 ):
     "A trained model to the folder of its step"
-    best = dict(best_step=found['best_step'], valid=found['best_score'])
+    curve = [[point['step'],point['score']] for point in found['valid']]
+    best = dict(best_step=found['best_step'], valid=found['best_score'], curve=curve)
     save_model(model, run.folder/step, **best, **extra)
 
 # %% ../nbs/pipeline.ipynb #064738e8
@@ -603,8 +604,10 @@ def protocol(
                    processes=n_processes(), threads=torch.get_num_threads())
     records = {step:run.record(step) for step in STEPS if step!='evaluate'}
     seconds = {step:record['seconds'] for step,record in records.items() if record}
+    models = {step:run.folder/step/'config.json' for step in records}
+    curves = {step:read_json(path)['curve'] for step,path in models.items() if path.exists()}
     return dict(protocol=about, seed=run.settings.seed, settings=run.settings.to_dict(),
-                version=semids.__version__, machine=machine, seconds=seconds)
+                version=semids.__version__, machine=machine, seconds=seconds, validation=curves)
 
 # %% ../nbs/pipeline.ipynb #df961d9e
 def _flatten(

@@ -22,7 +22,6 @@ from .files import file_hash, read_json, write_json
 from .fusion import Fusion
 from .interactions import as_ids, check_unique
 from .items import read_item_vectors
-from .neighbours import read_neighbours
 from .rq_transformer import RQTransformer, RQTransformerRecommender
 from .sasrec import SASRec
 from .semantic_ids import SemanticIDs, read_ids
@@ -342,10 +341,13 @@ def load_ranker(
 )->tuple: # a function of item rows; raw item ids in the order of its rows
     "What a step has left; `InputError` if a file is missing or belongs to another model"
     if model=='sasrec': return load_sasrec(folder, device)
-    if model=='neighbours': return read_neighbours(Path(folder)/KEPT[model])
     if model=='tiger': return load_tiger(folder, beams, device)
     if model=='rq_transformer': return load_rq_transformer(folder, beams, device)
     if model=='fusion': return load_fusion(folder, beams, device)
+    if model=='neighbours':
+        # here and not above: who serves another model needs no SciPy
+        from semids.neighbours import read_neighbours
+        return read_neighbours(Path(folder)/KEPT[model])
     known = ', '.join(map(repr, (*KEPT,'fusion')))
     raise InputError(f'model {shown(model)} is not one of {known}')
 

@@ -56,6 +56,10 @@ found = dict(sasrec=numbers(sasrec, 'sasrec'), causal=numbers(tiger, 'causal', T
              tiger=numbers(tiger, 'tiger', False),
              rq_transformer=numbers(rq_transformer, 'rq'), processes=n_processes())
 if rank()==0: open(f'{sys.argv[1]}.json', 'w').write(json.dumps(found))
+# nobody leaves while another one still connects
+if n_processes()>1:
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 '''
 
 def learn(tmp_path, n):

@@ -45,6 +45,10 @@ for how in ('code', 'reassign'):
         assert before.equal(made['whole'][1]), (how, name)
         assert len(before.unique(dim=0)) < len(x), 'nothing collides: the test shows nothing'
         write_ids(ids, Path(sys.argv[1])/f'{how}-{name}-{rank()}.json')
+# nobody leaves while another one still connects
+if n_processes()>1:
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 '''
 
 def run(folder, n):
