@@ -3,6 +3,7 @@
     python tests/benchmarks/controls.py --out nbs/results/controls.json
     python tests/benchmarks/controls.py --params beauty_cpu --data data/Beauty --seeds 1 \\
         --set sasrec.training.steps=3480 tiger.training.steps=1500 tiger.training.every=750 \\
+              tiger.training.valid_users=2000 \\
         --only whole shuffled kmeans alpha raw reassign --out nbs/results/controls_beauty.json
 
 Every kind of IDs is read by a TIGER that is trained in the same way; only the IDs, or what the row
