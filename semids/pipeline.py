@@ -7,10 +7,10 @@ __all__ = ['PROJECTED', 'NAMES', 'SEEN', 'STEPS', 'TRAINED', 'DataSettings', 'SA
            'RQTransformerStep', 'FusionStep', 'EvaluationSettings', 'RunSettings', 'presets', 'read_settings', 'Data',
            'Run', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion', 'run_tiger', 'run_rq_transformer',
            'run_neighbours', 'trained_rankers', 'run_fusion', 'recommenders', 'ranked_table', 'count_invalid',
-           'run_evaluate', 'protocol', 'results_table', 'plain_code', 'code_of', 'Step', 'ingredients', 'outdated',
-           'trained', 'run_step', 'run_pipeline', 'run_command', 'semids_pipeline', 'semids_demo', 'semids_sasrec',
-           'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger', 'semids_rq_transformer',
-           'semids_neighbours', 'semids_fusion', 'semids_evaluate']
+           'run_evaluate', 'protocol', 'results_table', 'mean_table', 'plain_code', 'code_of', 'Step', 'ingredients',
+           'outdated', 'trained', 'run_step', 'run_pipeline', 'run_command', 'semids_pipeline', 'semids_demo',
+           'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger',
+           'semids_rq_transformer', 'semids_neighbours', 'semids_fusion', 'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, ast, dis, functools, hashlib, importlib, inspect, json, os, re, shutil
@@ -691,6 +691,24 @@ def _caption(
     if strongest: line.append(f"difference to the strongest baseline, {' or '.join(strongest)}")
     line.append("'never seen': Recall@10 of items without a training action")
     return '; '.join(line)
+
+# %% ../nbs/pipeline.ipynb #cc0446d6
+def mean_table(
+    runs, # for each seed what its `metrics.json` holds
+    part:str='seen masked' # or 'seen kept'
+)->Table:
+    "Means over seeds, sd: between them; `InputError` if the runs were measured in different ways"
+    first = runs[0]
+    if any(run['protocol']!=first['protocol'] for run in runs):
+        raise InputError('the runs differ in their protocols; expected equal data, order and beams')
+    rows = {}
+    for name in first[part]:
+        found = [_row(run[part][name]) for run in runs]
+        numbers = [column for column,value in found[0].items() if isinstance(value, float)]
+        rows[name] = {column:np.mean([row[column] for row in found]) for column in numbers}
+        rows[name]['sd of Recall@10'] = np.std([row['Recall@10'] for row in found], ddof=1)
+    seeds = ', '.join(str(run['seed']) for run in runs)
+    return Table(rows, caption=_caption(first | dict(seed=f'{seeds}, their means'), [part]))
 
 # %% ../nbs/pipeline.ipynb #db1370dc
 def plain_code(
