@@ -164,8 +164,8 @@ def read_neighbours(
     if not is_ours or set(about)!={'decay','item_ids'}:
         raise InputError(f'{path}: holds {sorted(tensors)}; expected a matrix of neighbours')
     parts = [tensors[name].numpy() for name in ('share_J','near_J','end_N')]
-    item_ids = as_ids(about['item_ids'], str(path))
     with reading(path, 'a matrix of neighbours'):
+        item_ids = as_ids(about['item_ids'], str(path))
         near_NN = csr_array(tuple(parts), shape=(len(item_ids),)*2)
         near_NN.check_format(full_check=True)
         decay = float(about['decay'])

@@ -692,7 +692,7 @@ def _caption(
     line.append("'never seen': Recall@10 of items without a training action")
     return '; '.join(line)
 
-# %% ../nbs/pipeline.ipynb #be46e1e7
+# %% ../nbs/pipeline.ipynb #736e9880
 def mean_table(
     runs, # for each seed what its `metrics.json` holds
     part:str='seen masked' # or 'seen kept'
