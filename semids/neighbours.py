@@ -43,26 +43,26 @@ def co_visits(
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c13
 def content_neighbours(
     x_NE:Tensor, # content vectors
-    n:int=100, # neighbours of each item
+    n_alike:int=100, # A, neighbours of each item
     scale:float=10. # by which a cosine is multiplied
 )->csr_array: # (N, N), the sum of a row is 1
     "The items that are most like each item: a softmax of their cosines"
     x_NE = F.normalize(x_NE.float(), dim=1)
     N = len(x_NE)
     if N<2: raise InputError(f'{N} items; expected two at least, else there is no neighbour')
-    n = min(n, N-1)
+    n_alike = min(n_alike, N-1)
     shares,nearest = [],[]
     # some 16 million cosines at a time
     for at_n in torch.arange(N).split(max(2**24//N, 1)):
         cos_nN = x_NE[at_n]@x_NE.T
         # nothing is its own neighbour
         cos_nN[torch.arange(len(at_n)),at_n] = -torch.inf
-        cos_nJ,near_nJ = cos_nN.topk(n)
-        shares.append((scale*cos_nJ).softmax(1))
-        nearest.append(near_nJ)
+        cos_nA,near_nA = cos_nN.topk(n_alike)
+        shares.append((scale*cos_nA).softmax(1))
+        nearest.append(near_nA)
     share_J = torch.cat(shares).flatten().numpy()
     near_J = torch.cat(nearest).flatten().numpy()
-    return csr_array((share_J, near_J, np.arange(N+1)*n), shape=(N,N))
+    return csr_array((share_J, near_J, np.arange(N+1)*n_alike), shape=(N,N))
 
 # %% ../nbs/beyond/neighbours.ipynb #4d7a1c25
 def smoothed(

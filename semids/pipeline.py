@@ -697,18 +697,20 @@ def mean_table(
     runs, # for each seed what its `metrics.json` holds
     part:str='seen masked' # or 'seen kept'
 )->Table:
-    "Means over seeds, sd: between them; `InputError` if the runs were measured in different ways"
-    first = runs[0]
-    if any(run['protocol']!=first['protocol'] for run in runs):
-        raise InputError('the runs differ in their protocols; expected equal data, order and beams')
+    "Means over seeds, sd: between them; `InputError` if runs differ in more than seed and name"
+    ways = [(run['settings'] | dict(seed=0, name=''), list(run[part])) for run in runs]
+    if len(ways)<2 or any(way!=ways[0] for way in ways):
+        raise InputError('expected two runs or more, which differ in nothing but seed and name')
     rows = {}
-    for name in first[part]:
+    for name in runs[0][part]:
         found = [_row(run[part][name]) for run in runs]
-        numbers = [column for column,value in found[0].items() if isinstance(value, float)]
-        rows[name] = {column:np.mean([row[column] for row in found]) for column in numbers}
+        columns = ('Recall@10','NDCG@10','coverage','never seen')
+        known = [c for c in columns if all(row[c] is not None for row in found)]
+        rows[name] = {column:np.mean([row[column] for row in found]) for column in known}
         rows[name]['sd of Recall@10'] = np.std([row['Recall@10'] for row in found], ddof=1)
     seeds = ', '.join(str(run['seed']) for run in runs)
-    return Table(rows, caption=_caption(first | dict(seed=f'{seeds}, their means'), [part]))
+    # without the numbers there is no word of a baseline
+    return Table(rows, caption=_caption(runs[0] | {'seed':f'{seeds}: means', part:{}}, [part]))
 
 # %% ../nbs/pipeline.ipynb #db1370dc
 def plain_code(

@@ -26,8 +26,8 @@ from semids.tiger import TIGERRecommender, train_tiger
 NAMES = dict(
     whole='the whole chain', shuffled='the same IDs, shuffled among the items',
     kmeans='residual k-means, nothing learnt', both='k-means of content beside SASRec vectors',
-    alpha='no collaborative loss (alpha 0)', raw='raw form, C=64',
-    wide='no collaborative loss, C=64', reassign='other last codes, no collision code',
+    alpha='no collaborative loss (alpha 0)', raw='raw form, C={D}',
+    wide='no collaborative loss, C={D}', reassign='other last codes, no collision code',
     all_codes='the whole chain, softmax over all codes of a level')
 
 def of_rqvae(data, settings, h_ND, seed, collisions='code', **changes):
@@ -37,7 +37,7 @@ def of_rqvae(data, settings, h_ND, seed, collisions='code', **changes):
     rqvae,_ = train_rqvae(x_NE, h_ND if model.alpha else None, model, settings.rqvae.training,
                           cpu=True, seed=seed)
     how = settings.semantic_ids.update(dict(collisions=collisions))
-    return make_ids(rqvae, data.vectors, how)[0].codes_NM
+    return make_ids(rqvae, data.vectors, how)[0].rows_for(data.ixs.item_ids)
 
 def of_kmeans(x_NE, settings, seed):
     "Codes of residual k-means, nothing learnt"
@@ -58,7 +58,8 @@ def codes_of(kind, data, settings, h_ND, seed, whole_NM):
     if kind=='both':
         both_NE = torch.cat([normalize(x_NE, dim=1), normalize(h_ND, dim=1)], 1)
         return of_kmeans(both_NE, settings, seed)
-    changes = dict(alpha=dict(alpha=0), raw=dict(alignment='raw', C=64), wide=dict(alpha=0, C=64),
+    D = h_ND.shape[1]
+    changes = dict(alpha=dict(alpha=0), raw=dict(alignment='raw', C=D), wide=dict(alpha=0, C=D),
                    reassign=dict(collisions='reassign'))
     return of_rqvae(data, settings, h_ND, seed, **changes[kind])
 
@@ -77,9 +78,10 @@ def one_seed(data, settings, seed, kinds):
         ids = SemanticIDs(data.ixs.item_ids, codes_NM, settings.rqvae.model.K)
         tiger,about = train_tiger(make_sequences(data.ixs, ids), settings.tiger.model,
                                   training, cpu=True, seed=seed)
-        found[NAMES[kind]] = TIGERRecommender(tiger, codes_NM, settings.evaluation.beams)
-        trained[NAMES[kind]] = {name:about[name] for name in ('seconds','best_score','best_step')}
-        print(seed, kind, trained[NAMES[kind]], flush=True)
+        name = NAMES[kind].format(D=h_ND.shape[1])
+        found[name] = TIGERRecommender(tiger, codes_NM, settings.evaluation.beams)
+        trained[name] = {what:about[what] for what in ('seconds','best_score','best_step')}
+        print(seed, name, trained[name], flush=True)
     return found,trained
 
 if __name__=='__main__':
@@ -95,12 +97,14 @@ if __name__=='__main__':
     began = time.time()
     settings = read_settings(options.params, options.set)
     data = Run(settings, options.data).load()
-    runs = [one_seed(data, settings, seed, options.only) for seed in range(options.seeds)]
+    # all others are compared with it
+    kinds = list(dict.fromkeys(['whole', *options.only]))
+    runs = [one_seed(data, settings, seed, kinds) for seed in range(options.seeds)]
     found = compare([recommenders for recommenders,_ in runs], data.split,
                     baselines=[NAMES['whole']])
     print(found.table())
     trained = {name:[about[name] for _,about in runs] for name in runs[0][1]}
     result = dict(benchmark='controls', machine=machine(), threads=torch.get_num_threads(),
-                  seeds=options.seeds, settings=options.set, protocol=found.protocol(),
+                  seeds=options.seeds, params=options.params, settings=options.set, protocol=found.protocol(),
                   metrics=found.metrics(), trained=trained, minutes=(time.time()-began)/60)
     if options.out: options.out.write_text(json.dumps(result, indent=1)+'\n')
