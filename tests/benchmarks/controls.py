@@ -105,6 +105,7 @@ if __name__=='__main__':
     print(found.table())
     trained = {name:[about[name] for _,about in runs] for name in runs[0][1]}
     result = dict(benchmark='controls', machine=machine(), threads=torch.get_num_threads(),
-                  seeds=options.seeds, params=options.params, settings=options.set, protocol=found.protocol(),
-                  metrics=found.metrics(), trained=trained, minutes=(time.time()-began)/60)
+                  seeds=options.seeds, params=options.params, settings=options.set,
+                  protocol=found.protocol(), metrics=found.metrics(), trained=trained,
+                  minutes=(time.time()-began)/60)
     if options.out: options.out.write_text(json.dumps(result, indent=1)+'\n')
