@@ -30,12 +30,16 @@ NAMES = dict(
     wide='no collaborative loss, C={D}', reassign='other last codes, no collision code',
     all_codes='the whole chain, softmax over all codes of a level')
 
-def of_rqvae(data, settings, h_ND, seed, collisions='code', **changes):
-    "Codes of steps 2 and 3"
+def trained_rqvae(data, settings, h_ND, seed, **changes):
+    "Step 2"
     model = settings.rqvae.model.update(changes)
     x_NE = torch.from_numpy(data.vectors.vectors_NE)
     rqvae,_ = train_rqvae(x_NE, h_ND if model.alpha else None, model, settings.rqvae.training,
                           cpu=True, seed=seed)
+    return rqvae
+
+def of_rqvae(data, settings, rqvae, collisions='code'):
+    "Codes of step 3"
     how = settings.semantic_ids.update(dict(collisions=collisions))
     return make_ids(rqvae, data.vectors, how)[0].rows_for(data.ixs.item_ids)
 
@@ -50,30 +54,31 @@ def shuffled(codes_NM, seed):
     generator = torch.Generator().manual_seed(seed)
     return codes_NM[torch.randperm(len(codes_NM), generator=generator)]
 
-def codes_of(kind, data, settings, h_ND, seed, whole_NM):
-    "The codes of one kind of semantic IDs"
+def codes_of(kind, data, settings, h_ND, seed, whole):
+    "The codes of one kind of semantic IDs; `whole` is the RQ-VAE of the whole chain"
     x_NE = torch.from_numpy(data.vectors.vectors_NE)
-    if kind=='shuffled': return shuffled(whole_NM, seed)
+    if kind in ('whole','all_codes'): return of_rqvae(data, settings, whole)
+    if kind=='shuffled': return shuffled(of_rqvae(data, settings, whole), seed)
+    if kind=='reassign': return of_rqvae(data, settings, whole, 'reassign')
     if kind=='kmeans': return of_kmeans(x_NE, settings, seed)
     if kind=='both':
         both_NE = torch.cat([normalize(x_NE, dim=1), normalize(h_ND, dim=1)], 1)
         return of_kmeans(both_NE, settings, seed)
     D = h_ND.shape[1]
-    changes = dict(alpha=dict(alpha=0), raw=dict(alignment='raw', C=D), wide=dict(alpha=0, C=D),
-                   reassign=dict(collisions='reassign'))
-    return of_rqvae(data, settings, h_ND, seed, **changes[kind])
+    changes = dict(alpha=dict(alpha=0), raw=dict(alignment='raw', C=D), wide=dict(alpha=0, C=D))
+    rqvae = trained_rqvae(data, settings, h_ND, seed, **changes[kind])
+    return of_rqvae(data, settings, rqvae)
 
 def one_seed(data, settings, seed, kinds):
     "Recommenders by name, and what their trainings said"
     sasrec,_ = train_sasrec(data.split, settings.sasrec.model, settings.sasrec.training,
                             cpu=True, seed=seed)
     h_ND = item_embeddings(sasrec, data.split.count_N)
-    whole_NM = of_rqvae(data, settings, h_ND, seed)
+    whole = trained_rqvae(data, settings, h_ND, seed)
     found = {'Markov, backoff':Markov(data.split, backoff=True), 'SASRec':sasrec.recommend}
     trained = {}
     for kind in kinds:
-        is_whole = kind in ('whole','all_codes')
-        codes_NM = whole_NM if is_whole else codes_of(kind, data, settings, h_ND, seed, whole_NM)
+        codes_NM = codes_of(kind, data, settings, h_ND, seed, whole)
         training = settings.tiger.training.update(dict(on_trie=kind!='all_codes'))
         ids = SemanticIDs(data.ixs.item_ids, codes_NM, settings.rqvae.model.K)
         tiger,about = train_tiger(make_sequences(data.ixs, ids), settings.tiger.model,
