@@ -60,9 +60,9 @@ def candidates(self:Fusion,
     **rules # more that every recommender takes, such as `allowed_N`
 )->list: # for each recommender: (B, n) item rows, -1 where there is none; (B, n) probabilities
     "The list of each recommender, and what it says of it"
+    n = max(k, self.n_asked)
     found = []
     for recommender in self.recommenders:
-        n = max(k, self.n_asked)
         items_Bn,scores_Bn = (t.cpu() for t in recommender(history_BT, n, mask_seen, **rules))
         # what is no item has the score -inf, and a list may have no item at all
         p_Bn = scores_Bn.double().softmax(1).masked_fill(items_Bn<0, 0)

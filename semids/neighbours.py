@@ -19,7 +19,7 @@ from torch import Tensor
 from .checkpoints import read_tensors, write_tensors
 from .errors import InputError, reading
 from .evaluation import rank
-from .interactions import as_ids
+from .interactions import as_ids, check_unique
 from .settings import Settings, option
 from .splits import Split
 
@@ -147,9 +147,9 @@ def write_neighbours(
     "Neighbours to a file, whole or not at all"
     near_NN = neighbours.near_NN
     item_ids = as_ids(item_ids, 'catalogue')
-    if len(set(item_ids))!=len(item_ids) or len(item_ids)!=near_NN.shape[0]:
-        raise InputError(f'catalogue: {len(item_ids):,} ids, {len(set(item_ids)):,} of them '
-                         f'different; expected {near_NN.shape[0]:,}')
+    check_unique(item_ids, 'catalogue')
+    if len(item_ids)!=near_NN.shape[0]:
+        raise InputError(f'catalogue: {len(item_ids):,} ids; expected {near_NN.shape[0]:,}')
     parts = dict(share_J=near_NN.data, near_J=near_NN.indices, end_N=near_NN.indptr)
     about = dict(decay=neighbours.decay, item_ids=item_ids.tolist())
     write_tensors({name:torch.from_numpy(part) for name,part in parts.items()}, path, about)
