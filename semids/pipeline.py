@@ -659,7 +659,9 @@ def results_table(
             ceiling = metrics['ceiling']
             rows.append({'':'expected ceiling', 'Recall@10':ceiling['recall@10'],
                          'NDCG@10':ceiling['ndcg@10']})
-    return Table(rows, caption=_caption(metrics, parts))
+    versus = [m.get('vs_baseline', {}) for part in parts for m in metrics[part].values()]
+    strongest = dict.fromkeys(v['baseline'] for v in versus if v)
+    return Table(rows, caption=_caption(metrics, parts, metrics['seed'], strongest))
 
 # %% ../nbs/pipeline.ipynb #787bdfd0
 def _row(
@@ -678,16 +680,16 @@ def _row(
 # %% ../nbs/pipeline.ipynb #bef080b4
 def _caption(
     metrics:dict, # what `metrics.json` holds
-    parts # as in `results_table`
+    parts, # as in `results_table`
+    seeds, # of the runs in the table
+    strongest=() # names of the baselines to which it gives differences
 )->str:
     "How the numbers of a table came about, in a line"
     p = metrics['protocol']
     line = [f"{p['users']:,} users of {p['data']}", p['split'], f"all {p['items']:,} items ranked",
             f"order {p.get('order', 'as given')}", f"tie order {p['tie_order']}",
-            f"seed {metrics['seed']}"]
+            f"seed {seeds}"]
     if len(parts)==1: line.append(parts[0])
-    versus = [m.get('vs_baseline', {}) for part in parts for m in metrics[part].values()]
-    strongest = dict.fromkeys(v['baseline'] for v in versus if v)
     if strongest: line.append(f"difference to the strongest baseline, {' or '.join(strongest)}")
     line.append("'never seen': Recall@10 of items without a training action")
     return '; '.join(line)
@@ -701,16 +703,15 @@ def mean_table(
     ways = [(run['settings'] | dict(seed=0, name=''), list(run[part])) for run in runs]
     if len(ways)<2 or any(way!=ways[0] for way in ways):
         raise InputError('expected two runs or more, which differ in nothing but seed and name')
+    columns = ('Recall@10','NDCG@10','coverage','never seen')
     rows = {}
     for name in runs[0][part]:
         found = [_row(run[part][name]) for run in runs]
-        columns = ('Recall@10','NDCG@10','coverage','never seen')
         known = [c for c in columns if all(row[c] is not None for row in found)]
         rows[name] = {column:np.mean([row[column] for row in found]) for column in known}
         rows[name]['sd of Recall@10'] = np.std([row['Recall@10'] for row in found], ddof=1)
     seeds = ', '.join(str(run['seed']) for run in runs)
-    # without the numbers there is no word of a baseline
-    return Table(rows, caption=_caption(runs[0] | {'seed':f'{seeds}: means', part:{}}, [part]))
+    return Table(rows, caption=_caption(runs[0], [part], f'{seeds}: means'))
 
 # %% ../nbs/pipeline.ipynb #db1370dc
 def plain_code(
