@@ -54,8 +54,9 @@ READING_ORDER = {
         'how_to/processes'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
-        'foundations/splits', 'foundations/evaluation', 'foundations/layers',
-        'foundations/training', 'foundations/checkpoints'],
+        'foundations/catalogue', 'foundations/preparation', 'foundations/splits',
+        'foundations/evaluation', 'foundations/layers', 'foundations/training',
+        'foundations/checkpoints'],
     'Five steps': [
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
         '05_tiger', 'recommender', 'pipeline'],
