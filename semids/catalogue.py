@@ -35,7 +35,7 @@ class Catalogue:
         columns = ', '.join(self.table.column_names)
         return f'{len(self):,} items with {columns} from {self.source}'
 
-# %% ../nbs/foundations/catalogue.ipynb #160736b8
+# %% ../nbs/foundations/catalogue.ipynb #61c523ca
 @patch(cls_method=True)
 def from_frame(cls:Catalogue,
     frame, # pandas, polars or pyarrow table, one row per item
@@ -49,7 +49,9 @@ def from_frame(cls:Catalogue,
         raise InputError(f'{source}: {names.count(item) or "no"} columns {item!r} in {names}; '
                          'expected one, of item ids')
     if not len(table): raise InputError(f'{source}: no items; expected at least one')
-    return cls(as_ids(table[item], f'{source}: items'), table.drop_columns(item), source)
+    # pandas numbers its rows, and says so in a column
+    others = [name for name in names if name!=item and not name.startswith('__index_level_')]
+    return cls(as_ids(table[item], f'{source}: items'), table.select(others), source)
 
 # %% ../nbs/foundations/catalogue.ipynb #010b5458
 def read_catalogue(

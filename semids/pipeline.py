@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['PROJECTED', 'NAMES', 'SEEN', 'STEPS', 'TRAINED', 'DataSettings', 'SASRecStep', 'RQVAEStep', 'TIGERStep',
            'RQTransformerStep', 'FusionStep', 'EvaluationSettings', 'RunSettings', 'presets', 'read_settings', 'Data',
-           'Run', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion', 'run_tiger', 'run_rq_transformer',
-           'run_neighbours', 'trained_rankers', 'run_fusion', 'recommenders', 'ranked_table', 'count_invalid',
-           'run_evaluate', 'protocol', 'results_table', 'mean_table', 'plain_code', 'code_of', 'Step', 'ingredients',
-           'outdated', 'trained', 'run_step', 'run_pipeline', 'run_command', 'semids_pipeline', 'semids_demo',
-           'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger',
-           'semids_rq_transformer', 'semids_neighbours', 'semids_fusion', 'semids_evaluate']
+           'Run', 'run_items', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion', 'run_tiger',
+           'run_rq_transformer', 'run_neighbours', 'trained_rankers', 'run_fusion', 'recommenders', 'ranked_table',
+           'count_invalid', 'run_evaluate', 'protocol', 'results_table', 'mean_table', 'plain_code', 'code_of', 'Step',
+           'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run', 'fit', 'run_command',
+           'semids_pipeline', 'semids_demo', 'semids_items', 'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids',
+           'semids_conversion', 'semids_tiger', 'semids_rq_transformer', 'semids_neighbours', 'semids_fusion',
+           'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, ast, dis, functools, hashlib, importlib, inspect, json, os, re, shutil
@@ -30,17 +31,20 @@ from threadpoolctl import threadpool_limits
 from torch.utils.tensorboard import SummaryWriter
 
 import semids
+from .catalogue import read_catalogue
 from .checkpoints import Checkpoints, Stopped, tell
 from .conversion import make_sequences, read_sequences, write_sequences
-from .errors import InputError, one_line
+from .errors import InputError, one_line, reading
 from .evaluation import Evaluation, Markov, Popularity, compare
 from .files import file_hash, read_json, write_beside, write_json
 from .fusion import choose_weights
 from .interactions import Interactions, read_interactions
-from .items import ItemVectors, read_item_vectors, vector_shards
+from .items import (
+    ItemVectors, TextEncoder, encode_text, read_item_vectors, vector_shards)
 from .neighbours import NeighboursSettings, find_neighbours, write_neighbours
+from .preparation import COLD, REPEATS, UNMATCHED, prepare
 from .processes import n_processes, rank
-from .recommender import KEPT, load_ranker, write_fusion
+from .recommender import KEPT, Recommender, load_ranker, write_fusion
 from .rq_transformer import (
     RQ_TRANSFORMER_TRAINING, RQTransformerSettings, side_by_side, train_rq_transformer)
 from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, check_size, train_rqvae
@@ -48,6 +52,7 @@ from .sasrec import (SASREC_TRAINING, SASRecSettings, SequenceTraining, asked_us
                            item_embeddings, train_sasrec, write_embeddings)
 from .semantic_ids import SemanticIDSettings, health, make_ids, read_ids, write_ids
 from .settings import Settings, describe, option, shown
+from .sizes import changes_of, sizes_for
 from .splits import Split, leave_one_out
 from .tables import Table
 from .tiger import (
@@ -58,21 +63,33 @@ from .training import TrainingSettings, load_model, save_model
 # %% ../nbs/pipeline.ipynb #06a43fe3
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    "Where histories and item vectors come from; `InputError` if the toy shop is mixed with files"
+    "Where histories and content come from, and what is left out; `InputError` if parts do not fit"
     interactions:str = option('toy', "file of histories in the data folder; 'toy': the toy shop")
-    time:str = option(
-        'time', "CSV and Parquet: column of times; empty: each user's rows stand in order")
+    user:str = option('user', 'tables: column of user ids')
+    item:str = option('item', 'tables: column of item ids')
+    time:str = option('time', "tables: column of times; empty: each user's rows stand in order")
     times:str = option('', 'file of times beside it; empty: none')
-    vectors:str = option('toy', "file of item vectors in the data folder; 'toy': the toy shop")
+    items:str = option('', 'file of a catalogue, a row per item; empty: none')
+    id:str = option('', 'its column of item ids; empty: called as in the histories')
+    text:str = option('', 'its columns of words, with commas between; empty: all that hold words')
+    encoder:str = option('', 'sentence-transformers model for the words; empty: TF-IDF and SVD')
+    vectors:str = option('', 'file of item vectors; empty: made from the catalogue')
+    repeats:str = option('keep', 'what happens to repeated actions', among=REPEATS)
+    unmatched:str = option('refuse', 'to actions on items without content', among=UNMATCHED)
+    min_user:int = option(3, 'actions a user must have; else all of them are left out', low=3)
+    min_item:int = option(1, 'actions an item must have; else all of them are left out', low=1)
+    cold:str = option('keep', 'what happens to items with content but without an action', among=COLD)
     shuffle_ties:bool = option(False, 'put actions of equal time in random order, by the seed?')
 
     def check(self):
-        is_toy = self.interactions=='toy'
-        if is_toy!=(self.vectors=='toy'):
-            found = f'vectors is {self.vectors!r}, interactions is {self.interactions!r}'
-            raise InputError(f"{found}; expected two files, or 'toy' twice")
-        if is_toy and (self.times or self.shuffle_ties):
-            raise InputError("interactions is 'toy'; times and shuffle_ties need a file with times")
+        others = [name for name in ('times','items','vectors') if getattr(self, name)]
+        if self.shuffle_ties: others.append('shuffle_ties')
+        if self.interactions!='toy':
+            if self.items or self.vectors: return
+            raise InputError(f'interactions is {shown(self.interactions)}, items and vectors are '
+                             'empty; expected a file of one of them')
+        if others: raise InputError(f"interactions is 'toy', and {others[0]} is set; "
+                                    'expected files of both, or neither')
 
 # %% ../nbs/pipeline.ipynb #9495fe83
 @dataclass(frozen=True)
@@ -177,10 +194,11 @@ def read_settings(
 @dataclass(frozen=True, eq=False)
 class Data:
     "What a run learns from and is measured on"
-    ixs:Interactions
+    ixs:Interactions # on the whole catalogue
     split:Split # of these interactions: every step and the test use this one
     vectors:ItemVectors # in the order of the split's items
     shop:ToyShop|None # where the toy shop is used
+    report:list # what was left after each decision of `prepare`
 
 # %% ../nbs/pipeline.ipynb #64780ac9
 class Run:
@@ -207,7 +225,7 @@ class Run:
 def files(self:Run)->dict: # what it is: path
     "The data files of this run; `InputError` if one is not there"
     found = {}
-    for setting in ('interactions','times','vectors'):
+    for setting in ('interactions','times','items','vectors'):
         name = getattr(self.settings.data, setting)
         if name in ('','toy'): continue
         path = self.data/name
@@ -217,10 +235,15 @@ def files(self:Run)->dict: # what it is: path
                              f'the setting data.{setting} names it, and --data names its folder')
     return found
 
+# %% ../nbs/pipeline.ipynb #spcae4e3
 @patch
-def data_hashes(self:Run)->dict: # what it is: hash
+def data_hashes(self:Run,
+    step:str='' # for which step; only 'items' reads the catalogue itself
+)->dict: # what it is: hash
     "Hashes of the data files as they are now"
-    return {what:_hash_of(path) for what,path in self.files().items()}
+    files = self.files()
+    if step!='items': files.pop('file of items', None)
+    return {what:_hash_of(path) for what,path in files.items()}
 
 def _hash_of(path):
     "The hash of a file; it is read again only if size or time of change are others"
@@ -232,44 +255,64 @@ def _hash_once(path, size, changed): return file_hash(path)
 
 # %% ../nbs/pipeline.ipynb #ceec9db4
 @patch
-def histories(self:Run)->Interactions:
-    "The histories, in the order of their times"
+def histories(self:Run,
+    item_ids # of which something is known
+)->tuple: # Interactions; what was left after each decision
+    "The histories in the order of their times, without what the settings leave out"
     data = self.settings.data
-    if data.interactions=='toy': return toy_shop().interactions
+    if data.interactions=='toy': return toy_shop().interactions, []
     # a file of times takes the place of a column
     time = data.time if data.time and not data.times else None
-    try: ixs = read_interactions(self.data/data.interactions, time=time)
+    with _in_settings():
+        ixs = read_interactions(self.data/data.interactions, data.user, data.item, time)
+        if data.times: ixs = ixs.with_times(self.data/data.times)
+        if data.shuffle_ties: ixs = ixs.shuffle_ties(self.settings.seed)
+        return prepare(ixs, item_ids, data.min_user, data.min_item, data.repeats,
+                       data.unmatched, data.cold)
+
+# %% ../nbs/pipeline.ipynb #spf9debc
+@contextmanager
+def _in_settings():
+    "Whoever runs a command has settings and no arguments: inside, errors speak of settings"
+    try: yield
     except InputError as e:
-        # who runs a command has settings and no arguments
-        words = str(e).replace('time=None', 'data.time empty').replace("time='", "data.time='")
-        raise InputError(words) from None
-    if data.times: ixs = ixs.with_times(self.data/data.times)
-    return ixs.shuffle_ties(self.settings.seed) if data.shuffle_ties else ixs
+        words = str(e).replace('time=None', 'data.time empty')
+        raise InputError(re.sub(r"\b(user|item|time|unmatched)=(?=['C])", r'data.\1=', words)) from None
 
 # %% ../nbs/pipeline.ipynb #b5bba3ce
 @patch
 def load(self:Run)->Data:
     "The data, read once; `InputError` if histories or vectors lack an item of the other"
-    hashes = self.data_hashes()
+    hashes = self.data_hashes() | {name:_hash_of(self.folder/name) for name in self._made()}
     if self._loaded is not None and self._loaded_from==hashes: return self._loaded
     shop = toy_shop() if self.settings.data.interactions=='toy' else None
-    vectors = shop.vectors() if shop else read_item_vectors(self.data/self.settings.data.vectors)
-    ixs = self.histories()
-    check_size(self.settings.rqvae.model, len(ixs.item_ids))
+    vectors = shop.vectors() if shop else read_item_vectors(self.vectors_path())
+    ixs,report = self.histories(vectors.item_ids)
     # from here on, row r of the vectors is item r
-    x_NE = vectors.rows_for(ixs.item_ids, ixs.source)
-    vectors = ItemVectors(ixs.item_ids, x_NE, vectors.source)
-    self._loaded = Data(ixs, leave_one_out(ixs), vectors, shop)
+    vectors = vectors.or_mean(ixs.item_ids)
+    self._loaded = Data(ixs, leave_one_out(ixs), vectors, shop, report)
     self._loaded_from = hashes
     return self._loaded
+
+# %% ../nbs/pipeline.ipynb #sp8fa820
+@patch
+def vectors_path(self:Run)->Path:
+    "The file of item vectors: the one that was given, or what step 'items' has made"
+    name = self.settings.data.vectors
+    return self.data/name if name else self.need(_MADE_VECTORS)[0]
+
+_MADE_VECTORS = 'items/item_vectors.safetensors'
 
 # %% ../nbs/pipeline.ipynb #9058c9bf
 @patch
 def content(self:Run): # what `make_ids` takes
     "The vectors of the items, those of a Parquet file in pieces"
-    path = self.data/self.settings.data.vectors
-    if path.suffix!='.parquet': return self.load().vectors
-    return lambda: vector_shards(path)
+    data = self.settings.data
+    path = Path(data.vectors)
+    # with other decisions the file has items that the catalogue lacks, or lacks some
+    same = data.cold=='keep' and data.unmatched!='neutral'
+    if path.suffix!='.parquet' or not same: return self.load().vectors
+    return lambda: vector_shards(self.data/path)
 
 # %% ../nbs/pipeline.ipynb #af54786e
 @patch
@@ -323,12 +366,44 @@ def _told_by(path):
     except (OSError,ValueError): return ''
     return f" (process {about['process']} on {about['host']})"
 
+# %% ../nbs/pipeline.ipynb #b1items1
+def run_items(
+    run:Run
+):
+    "Step 0: keep the catalogue; its words become vectors, by an encoder that is kept too"
+    if rank()>0: return
+    data = run.settings.data
+    catalogue = read_catalogue(run.data/data.items, data.id or data.item)
+    folder = run.folder/'items'
+    shutil.rmtree(folder, ignore_errors=True)
+    catalogue.write(folder/'items.parquet')
+    text = [name.strip() for name in data.text.split(',') if name.strip()]
+    column = None if text else catalogue.vector_column()
+    write_json(folder/'about.json', dict(text=text, encoder=data.encoder, vectors=column))
+    if data.vectors: return
+    vectors = catalogue.vectors(column) if column else _encoded(run, catalogue, text)
+    vectors.write(run.folder/_MADE_VECTORS)
+
+# %% ../nbs/pipeline.ipynb #sp482bb4
+def _encoded(run, catalogue, text):
+    "Vectors of the words of a catalogue"
+    texts = catalogue.texts(text)
+    model = run.settings.data.encoder
+    if model: x_NE = encode_text(texts, model=model)
+    else:
+        encoder = TextEncoder.fit(texts, seed=run.settings.seed)
+        encoder.write(run.folder/'items'/'encoder.safetensors')
+        x_NE = encoder.encode(texts)
+    return ItemVectors(catalogue.item_ids, x_NE, catalogue.source)
+
 # %% ../nbs/pipeline.ipynb #c4854890
 def run_sasrec(
     run:Run
 ):
     "Step 1: train SASRec; leaves the model and the item embeddings"
     data = run.load()
+    # what step 2 would refuse is said now
+    check_size(run.settings.rqvae.model, len(data.ixs.item_ids))
     model,found = train_sasrec(data.split, **run.arguments('sasrec'))
     if rank()>0: return
     h_ND = item_embeddings(model, data.split.count_N)
@@ -405,8 +480,9 @@ def run_conversion(
     "Step 4: histories as JSON, and the sequences that TIGER learns from"
     path, = run.need('semantic_ids.json')
     if rank()>0: return
-    ixs = run.histories()
     ids = read_ids(path, run.settings.rqvae.model.K)
+    # every item of the catalogue has an ID
+    ixs,_ = run.histories(ids.item_ids)
     # JSON has no place for times
     replace(ixs, times_A=None).write(run.folder/'interactions.inter.json')
     write_sequences(make_sequences(ixs, ids), run.folder/'sequences.safetensors')
@@ -595,8 +671,8 @@ def protocol(
     ixs = run.load().ixs
     about = dict(split='leave-one-out, last item', candidates='all items', hits='items',
                  data=Path(ixs.source).name, order=ixs.order, tie_order=ixs.tie_order,
-                 users=len(ixs),
-                 items=len(ixs.item_ids), actions=len(ixs.items_A),
+                 users=len(ixs), items=len(ixs.item_ids), actions=len(ixs.items_A),
+                 left=run.load().report,
                  beams=run.settings.evaluation.beams,
                  checkpoint='best NDCG@10 on validation; test scored once')
     device = str(PartialState(cpu=run.cpu).device)
@@ -795,6 +871,8 @@ def _model_files(step): return (f'{step}/model.safetensors',f'{step}/config.json
 
 # %% ../nbs/pipeline.ipynb #53ded400
 STEPS = dict(
+    items=Step('Step 0: the catalogue, and vectors of its words', run_items, (),
+        ('items/items.parquet','items/about.json',_MADE_VECTORS,'items/encoder.safetensors'), ()),
     sasrec=Step('Step 1: collaborative item embeddings', run_sasrec, (),
         ('sasrec_embeddings.safetensors','sasrec_embeddings.pt',*_model_files('sasrec')),
         ('sasrec',)),
@@ -836,11 +914,19 @@ def _read_by(
 )->list: # names of files
     "What a step reads of earlier steps, with these settings"
     # without the collaborative loss nobody looks at step 1
-    if step=='rqvae' and not run.settings.rqvae.model.alpha: return []
-    if step not in ('fusion','evaluate'): return list(STEPS[step].reads)
+    if step=='items': return []
+    if step=='rqvae' and not run.settings.rqvae.model.alpha: return run._made()
+    if step not in ('fusion','evaluate'): return run._made()+list(STEPS[step].reads)
     # these take what is there
     names = [STEPS[ready].writes+TRAINED[ready] for ready in trained(run, before=step)]
-    return list(dict.fromkeys(sum(names, ())))
+    return list(dict.fromkeys(sum(names, tuple(run._made()))))
+
+# %% ../nbs/pipeline.ipynb #sp136bc4
+@patch
+def _made(self:Run)->list: # names of files
+    "The vectors that step 'items' makes, if it does"
+    data = self.settings.data
+    return [_MADE_VECTORS] if data.items and not data.vectors else []
 
 # %% ../nbs/pipeline.ipynb #df506fd6
 @patch
@@ -860,10 +946,10 @@ def ingredients(
     settings = run.settings.to_dict()
     groups = ('seed','precision','data',*STEPS[step].settings)
     earlier = {name:_hash_of(run.folder/name) for name in _read_by(run, step)}
-    reads = (Run.load, Run.histories, Run.content)
+    reads = (Run.load, Run.histories, Run.content, Run.vectors_path)
     code = code_of(STEPS[step].run, *reads) | {'version':semids.__version__}
     text = json.dumps(code, sort_keys=True)
-    return dict(inputs=run.data_hashes() | earlier,
+    return dict(inputs=run.data_hashes(step) | earlier,
                 settings={group:settings[group] for group in groups},
                 code=hashlib.sha256(text.encode()).hexdigest())
 
@@ -899,6 +985,8 @@ def run_step(
     step:str # a key of STEPS
 )->bool: # False: nothing had changed
     "Run a step, unless that would change nothing; `InputError` if an earlier one must run first"
+    # without a catalogue there is nothing to do
+    if step=='items' and not run.settings.data.items: return False
     # the first to ask for the state decides on the device
     PartialState(cpu=run.cpu)
     names = _read_by(run, step)
@@ -984,16 +1072,108 @@ def run_pipeline(
     with run.alone():
         for step in steps:
             ran = run_step(run, step)
-            if rank()>0: continue
+            # a step that has nothing to do leaves no record
+            if rank()>0 or not run.record(step): continue
             seconds = run.record(step)['seconds']
             note = '' if ran else '   (unchanged, not repeated)'
             print(f'{step:13}{seconds:8.1f} s{note}', flush=True)
     return read_json(run.folder/'metrics.json') if 'evaluate' in steps else None
 
+# %% ../nbs/pipeline.ipynb #b2asfile
+def _as_file(
+    table, # a path, or a frame
+    path:Path, # where a frame is written
+    columns=None # names of those that are needed; None: all
+)->str: # path of a file
+    "A table as a file; `InputError` if it is neither a file nor a table"
+    if isinstance(table, (str,Path)): return str(Path(table).resolve())
+    with reading(path.stem, 'a table'): table = pa.table(table)
+    there = set(table.column_names)
+    if columns is not None: table = table.select([name for name in columns if name in there])
+    with reading(path.stem, 'a table'), write_beside(path) as part:
+        pa.parquet.write_table(table, part)
+    return str(path.resolve())
+
+# %% ../nbs/pipeline.ipynb #b2own002
+def own_run(
+    actions, # frame or file: a row per action
+    items=None, # frame or file: a row per item, with words or vectors; None: data has `vectors`
+    name:str='mine', # of the run
+    out='.', # gets `checkpoints/<name>` and `tensorboard_logs/<name>`
+    device:str='auto', # 'auto': a GPU if there is one; 'cpu'
+    changes=(), # settings to change, such as ['tiger.training.steps=2000']
+    **data # settings of the data, such as time='timestamp', text='title', min_item=5
+)->Run: # ready to run; its settings are in `settings.json`
+    "A run on own data, in sizes that suit them"
+    data = {key:_plain_setting(value) for key,value in data.items()}
+    settings = RunSettings().update(dict(name=name), 'name')
+    folder = Path(out)/'checkpoints'/name
+    needed = [data.get(key, key) for key in ('user','item','time')]
+    files = dict(interactions=_as_file(actions, folder/'data'/'actions.parquet', needed))
+    if items is not None: files['items'] = _as_file(items, folder/'data'/'items.parquet')
+    settings = settings.update(dict(data=files|data), 'data')
+    if changes: settings = settings.with_option(*changes)
+    return _sized(Run(settings, out=out, device=device), changes)
+
+# %% ../nbs/pipeline.ipynb #spc7e982
+def _plain_setting(value):
+    "None and lists of names as a settings file has them"
+    if value is None: return ''
+    return ','.join(value) if isinstance(value, (list,tuple)) else value
+
+# %% ../nbs/pipeline.ipynb #b2sized1
+def _sized(
+    run:Run,
+    changes # settings that were set by hand
+)->Run:
+    "The same run in sizes that suit its data; `InputError` if the data are not as they should be"
+    PartialState(cpu=run.cpu)
+    with run.alone(): run_step(run, 'items')
+    data = run.load()
+    rows = sizes_for(data.ixs, data.vectors.vectors_NE.shape[1])
+    settings = run.settings.update(changes_of(rows))
+    if changes: settings = settings.with_option(*changes)
+    if rank()==0:
+        print(Table(data.report), Table(rows), sep='\n\n', end='\n\n')
+        write_json(run.folder/'settings.json', settings.changes(RunSettings()))
+    sized = Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
+    return sized
+
+# %% ../nbs/pipeline.ipynb #b2fit001
+def fit(
+    actions, # frame or file: a row per action
+    items=None, # frame or file: a row per item, with words or vectors; None: data has `vectors`
+    name:str='mine', # of the run
+    out='.', # gets `checkpoints/<name>` and `tensorboard_logs/<name>`
+    device:str='auto', # 'auto': a GPU if there is one; 'cpu'
+    changes=(), # settings to change, such as ['tiger.training.steps=2000']
+    **data # settings of the data, such as time='timestamp', text='title', min_item=5
+)->Run: # ended: ask it for `results()` and `recommender()`
+    "From actions and items to measured recommenders; `InputError` if the tables do not fit"
+    run = own_run(actions, items, name, out, device, changes, **data)
+    run_pipeline(run)
+    return run
+
+# %% ../nbs/pipeline.ipynb #b2rec001
+@patch
+def results(self:Run)->Table:
+    "The main numbers of a run that has ended"
+    return results_table(read_json(self.folder/'metrics.json'))
+
+# %% ../nbs/pipeline.ipynb #spb6063c
+@patch
+def recommender(self:Run,
+    model:str='fusion' # or 'tiger', 'rq_transformer', 'sasrec', 'neighbours'
+)->Recommender:
+    "What the run has learnt, with the beams with which it was measured"
+    device = PartialState(cpu=self.cpu).device
+    return Recommender.load(self.folder, model, self.settings.evaluation.beams, device)
+
 # %% ../nbs/pipeline.ipynb #90d80742
 def _make_parser(
     what:str, # the command does
-    fixed:bool # is the preset fixed?
+    fixed:bool, # is the preset fixed?
+    own:bool # may own data be named?
 )->argparse.ArgumentParser:
     "The arguments of a command"
     parser = argparse.ArgumentParser(description=what)
@@ -1001,6 +1181,13 @@ def _make_parser(
     if not fixed:
         add('--params', help='JSON file of settings, or the name of a preset')
         add('--presets', action='store_true', help='list the presets')
+    if own:
+        add('--actions', metavar='FILE', help='your own data instead of --params: a row per action')
+        add('--items', metavar='FILE', help='and a row per item, with words or vectors')
+        add('--user', metavar='COLUMN', help='of user ids (default: user)')
+        add('--item', metavar='COLUMN', help='of item ids (default: item)')
+        add('--time', metavar='COLUMN', help="of times (default: time); '': rows stand in order")
+        add('--text', metavar='COLUMNS', help='of words, with commas between (default: all)')
     add('--set', action='append', default=[], metavar='NAME=VALUE',
         help='change a setting, such as tiger.training.steps=2000; can be given again')
     add('--show-settings', action='store_true', help='print the settings in force; run nothing')
@@ -1019,7 +1206,8 @@ def run_command(
     params:str|None=None # the preset, where it cannot be chosen
 )->int: # exit code
     "Parse arguments and run steps; 2 and one line on standard error for what a user got wrong"
-    args = _make_parser(what, fixed=params is not None).parse_args(argv)
+    fixed = params is not None
+    args = _make_parser(what, fixed, own=not fixed and len(steps)>1).parse_args(argv)
     try:
         with _sigterm_stops():
             if params is None and args.presets: _print_presets()
@@ -1061,17 +1249,40 @@ def _run_arguments(
     params:str|None # the preset, where it cannot be chosen
 ):
     "Run steps as the arguments say, and print the results"
-    params = params or args.params
-    if params is None:
-        raise InputError(f"--params is missing; expected a file or one of {', '.join(presets())}")
-    seed = [] if args.seed is None else [f'seed={args.seed}']
-    settings = read_settings(params, args.set+seed)
-    # a name is text, also when it looks like a number
-    if args.name is not None: settings = settings.update(dict(name=args.name), '--name')
-    if args.show_settings: return print(_settings_table(settings))
-    run = Run(settings, args.data, args.out, args.device)
+    changes = args.set + ([] if args.seed is None else [f'seed={args.seed}'])
+    if getattr(args, 'actions', None): run = _own_run(args, changes)
+    else:
+        settings = _settings_from(args, params or args.params, changes)
+        run = Run(settings, args.data, args.out, args.device)
+    if args.show_settings: return print(_settings_table(run.settings))
     metrics = run_pipeline(run, steps)
     if rank()==0: _print_results(run, metrics)
+
+# %% ../nbs/pipeline.ipynb #b2own001
+def _settings_from(
+    args, # from `make_parser`
+    params, # a file or the name of a preset; None: nothing was said
+    changes # what to set otherwise
+)->RunSettings:
+    "The settings that a command names"
+    if params is None:
+        raise InputError(f"--params is missing; expected a file or one of {', '.join(presets())}")
+    settings = read_settings(params, changes)
+    # a name is text, also when it looks like a number
+    return settings.update(dict(name=args.name), '--name') if args.name is not None else settings
+
+# %% ../nbs/pipeline.ipynb #sp782d8b
+def _own_run(
+    args, # from `make_parser`
+    changes # what to set otherwise
+)->Run:
+    "The run on the files that a command names"
+    if args.params:
+        raise InputError(f'--params {args.params} and --actions {args.actions}; expected one of them')
+    named = {name:getattr(args, name) for name in ('user','item','time','text')}
+    named = {name:value for name,value in named.items() if value is not None}
+    return own_run(args.actions, args.items, args.name or 'mine', args.out, args.device, changes,
+                   **named)
 
 # %% ../nbs/pipeline.ipynb #dbf54372
 def _settings_table(
@@ -1111,11 +1322,15 @@ def _print_results(
 # %% ../nbs/pipeline.ipynb #0d643da4
 def semids_pipeline():
     "All steps"
-    return run_command('All steps, from histories and vectors to measured recommenders', STEPS)
+    return run_command('All steps, from histories and content to measured recommenders', STEPS)
 
 def semids_demo():
     "All steps on the toy shop"
     return run_command('All steps on the built-in toy shop', STEPS, params='toy')
+
+def semids_items():
+    "Step 0"
+    return run_command(STEPS['items'].what, ['items'])
 
 def semids_sasrec():
     "Step 1"

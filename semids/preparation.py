@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['REPEATS', 'UNMATCHED', 'COLD', 'first_times', 'changes', 'prepare']
 
-# %% ../nbs/foundations/preparation.ipynb #6bc1f565
+# %% ../nbs/foundations/preparation.ipynb #ded1c380
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastcore.basics import patch
 
 from .errors import InputError
 from .interactions import Interactions, encode_ids
+from .items import ItemVectors
 
 # %% ../nbs/foundations/preparation.ipynb #d76911ab
 REPEATS = ('keep','merge','first')
@@ -78,7 +79,19 @@ def without_content(self:Interactions,
     at = pc.index_in(pa.array(self.item_ids), value_set=pa.array(item_ids))
     return at.is_null().to_numpy(zero_copy_only=False)
 
-# %% ../nbs/foundations/preparation.ipynb #f3f90144
+# %% ../nbs/foundations/preparation.ipynb #ad1b9a91
+@patch
+def or_mean(self:ItemVectors,
+    item_ids # the items that are needed, in any order
+)->ItemVectors: # for exactly these, in their order
+    "The vectors of some items; who has none gets the mean of all"
+    at = pc.index_in(pa.array(item_ids), value_set=pa.array(self.item_ids))
+    row_N = at.fill_null(0).to_numpy()
+    x_NE = self.vectors_NE[row_N]
+    x_NE[at.is_null().to_numpy(zero_copy_only=False)] = self.vectors_NE.mean(0)
+    return ItemVectors(item_ids, x_NE, self.source)
+
+# %% ../nbs/foundations/preparation.ipynb #f55403df
 UNMATCHED = ('refuse','drop','neutral')
 COLD = ('keep','drop')
 
@@ -112,12 +125,12 @@ def prepare(
     if n_cold: report.append(_counted(f'with {n_cold:,} items without an action', ixs))
     return ixs, report
 
-# %% ../nbs/foundations/preparation.ipynb #b28a51a6
+# %% ../nbs/foundations/preparation.ipynb #7b1fa5f0
 def _counted(what, ixs):
     "A row of the report"
     return dict(what=what, users=len(ixs), items=len(ixs.item_ids), actions=len(ixs.items_A))
 
-# %% ../nbs/foundations/preparation.ipynb #dca0a3ac
+# %% ../nbs/foundations/preparation.ipynb #0d026449
 def _refuse_unknown(ixs, unknown_N):
     "`InputError` for actions on items without content"
     n_actions = int(unknown_N[ixs.items_A].sum())
