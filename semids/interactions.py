@@ -215,6 +215,10 @@ class Interactions:
         counts = f'{len(self):,} users, {len(self.item_ids):,} items, {len(self.items_A):,} actions'
         return f'{counts} from {self.source}'
 
+    def as_dict(self)->dict: # {user: list of raw item ids}
+        "Histories in raw ids"
+        return {str(user):self.item_ids[rows].tolist() for user,rows in zip(self.user_ids, self)}
+
     @property
     def lengths_U(self)->np.ndarray: # (U,)
         "How many actions each user has"

@@ -34,7 +34,7 @@ import semids
 from .catalogue import read_catalogue
 from .checkpoints import Checkpoints, Stopped, tell
 from .conversion import make_sequences, read_sequences, write_sequences
-from .errors import InputError, one_line, reading
+from .errors import InputError, exit_code, reading
 from .evaluation import Evaluation, Markov, Popularity, compare
 from .files import file_hash, read_json, write_beside, write_json
 from .fusion import choose_weights
@@ -1210,21 +1210,12 @@ def run_command(
     args = _make_parser(what, fixed, own=not fixed and len(steps)>1).parse_args(argv)
     try:
         with _sigterm_stops():
-            if params is None and args.presets: _print_presets()
-            else: _run_arguments(args, steps, params)
-        return 0
-    except InputError as e: return _complain(str(e), 2)
-    except OSError as e:
-        where = f'{e.filename}: ' if e.filename else ''
-        return _complain(f'{where}{e.strerror or e}', 1)
+            if params is None and args.presets: return exit_code(_print_presets)
+            return exit_code(_run_arguments, args, steps, params)
     except KeyboardInterrupt as e:
         tell(f"{e or 'stopped'}; the same command goes on from there")
         return 128+getattr(e, 'signum', signal.SIGINT)
 
-def _complain(message, code):
-    "One line on standard error; the exit code back"
-    print(f'error: {one_line(message)}', file=sys.stderr)
-    return code
 
 # %% ../nbs/pipeline.ipynb #f90ba9fc
 @contextmanager

@@ -4,25 +4,33 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'Recommender', 'one_slip', 'align', 'keep_allowed', 'own_ids', 'load_tiger', 'load_rq_transformer',
-           'load_sasrec', 'write_fusion', 'load_fusion', 'load_ranker']
+           'load_sasrec', 'load_markov', 'write_fusion', 'load_fusion', 'load_ranker', 'places_of', 'semids_recommend']
 
 # %% ../nbs/recommender.ipynb #r0new004
+import argparse
 import inspect
 import string
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa, pyarrow.csv, pyarrow.parquet
 import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor
 
-from .errors import InputError
-from .files import file_hash, read_json, write_json
+from .catalogue import Catalogue, read_catalogue
+from .conversion import read_sequences
+from .errors import InputError, exit_code
+from .evaluation import Markov
+from .files import file_hash, read_json, write_beside, write_json
 from .fusion import Fusion
-from .interactions import as_ids, check_unique
+from .interactions import Interactions, as_ids, check_unique, read_interactions
 from .items import read_item_vectors
 from .rq_transformer import RQTransformer, RQTransformerRecommender
+from .rqvae import RQVAE
 from .sasrec import SASRec
 from .semantic_ids import SemanticIDs, read_ids
 from .settings import shown
@@ -34,15 +42,35 @@ class Recommender:
     "Any recommender with the raw ids of its items; `InputError` if an id occurs twice"
     def __init__(self,
         ranker, # function of item rows, such as `TIGERRecommender` or `SASRec.recommend`
-        item_ids # (N,) raw item ids, in the order of the rows
+        item_ids, # (N,) raw item ids, in the order of the rows
+        catalogue:Catalogue|None=None, # titles and what else is known, for all items or some
+        folder=None # of the run from which it comes, for what is seldom needed
     ):
         ids = as_ids(item_ids, 'catalogue')
         check_unique(ids, 'catalogue')
         self.ranker = ranker
         self.item_ids = ids.tolist()
         self.row = {item:n for n,item in enumerate(self.item_ids)}
+        self.catalogue = catalogue
+        self.folder = folder
 
     def __len__(self): return len(self.item_ids)
+
+    def __repr__(self):
+        of = '' if self.folder is None else f' of {self.folder}'
+        return f'Recommender{of}: {len(self):,} items'
+
+    @cached_property
+    def titles(self)->dict: # raw item id: title
+        "What to call items in front of people"
+        titles = self.catalogue.titles() if self.catalogue is not None else None
+        return dict(zip(self.catalogue.item_ids.tolist(), titles)) if titles else {}
+
+    @cached_property
+    def places_NC(self)->Tensor: # of length 1
+        "Where items are in the space of the RQ-VAE"
+        if self.folder is None: raise InputError('similar: this recommender is not from a run')
+        return places_of(self.folder, self.item_ids)
 
 # %% ../nbs/recommender.ipynb #466b1a07
 def one_slip(
@@ -65,13 +93,15 @@ def one_slip(
 @patch
 def rows(self:Recommender,
     items, # raw item ids: strings or integers
-    what:str # where they come from, for the error message
+    what:str, # where they come from, for the error message
+    unknown:str='raise' # what to do with unknown ids: 'raise', or 'skip' them
 )->list: # their rows
     "Rows of raw item ids; `InputError` for an unknown one names one that is spelt alike"
     items = _as_list(items, what)
     # text is the usual case, and needs no look at each
     keys = [item if type(item) is str else _as_text(item, what) for item in items]
     found = [self.row.get(key, -1) for key in keys]
+    if unknown=='skip': return [row for row in found if row>=0]
     if -1 in found: raise InputError(f'{what}: {self.unknown(keys[found.index(-1)])}')
     return found
 
@@ -104,14 +134,16 @@ def unknown(self:Recommender,
 # %% ../nbs/recommender.ipynb #r0new054
 @patch
 def history_rows(self:Recommender,
-    histories # lists of raw item ids
+    histories, # lists of raw item ids
+    unknown:str='raise' # what to do with unknown ids: 'raise', or 'skip' them
 )->list: # lists of rows
     "Rows of every history; `InputError` names an empty one, and an unknown id"
     rows = []
     for n,history in enumerate(histories, 1):
         what = 'history' if len(histories)==1 else f'history {n} of {len(histories):,}'
-        rows.append(self.rows(history, what))
-        if not rows[-1]: raise InputError(f'{what}: it is empty; expected at least one item')
+        rows.append(self.rows(history, what, unknown))
+        is_empty = not rows[-1] and unknown=='raise'
+        if is_empty: raise InputError(f'{what}: it is empty; expected at least one item')
     return rows
 
 # %% ../nbs/recommender.ipynb #r0new007
@@ -126,10 +158,11 @@ def align(
 @patch
 def named(self:Recommender,
     items, # item rows, -1 where there is none
-    scores # their scores
+    scores, # their scores
+    kind=str # of the ids: str or int
 )->list: # (raw item id, score)
     "Items by their raw ids, without the empty places"
-    return [(self.item_ids[r],score) for r,score in zip(items, scores) if r>=0]
+    return [(kind(self.item_ids[r]),score) for r,score in zip(items, scores) if r>=0]
 
 # %% ../nbs/recommender.ipynb #r0new055
 @patch
@@ -177,6 +210,50 @@ def ask(self:Recommender,
     items_BN,scores_BN = self.ranker(history_BT, len(self), mask_seen)
     return keep_allowed(items_BN, scores_BN, allowed_N, k)
 
+# %% ../nbs/recommender.ipynb #c1may001
+@patch
+def may_come_out(self:Recommender,
+    allowed=None, # raw item ids, or a mask; None: all
+    exclude=(), # raw item ids
+    filters=None # {column of the catalogue: value, or list of values}; None: all
+)->Tensor|None: # (N,) True for items that may be recommended; None: all
+    "What all wishes together leave; `InputError` for unknown ids, and for filters without a catalogue"
+    may_N = self.allowed_mask(allowed)
+    if not len(exclude) and not filters: return may_N
+    may_N = torch.ones(len(self), dtype=torch.bool) if may_N is None else may_N.clone()
+    may_N[self.rows(exclude, 'exclude')] = False
+    return may_N & self.filter_mask(filters) if filters else may_N
+
+# %% ../nbs/recommender.ipynb #c1fil001
+@patch
+def filter_mask(self:Recommender,
+    filters:dict # {column of the catalogue: value, or list of values}
+)->Tensor: # (N,) True for items that have all of it
+    "Which items are so; `InputError` for unknown columns and values"
+    if self.catalogue is None:
+        raise InputError(f'filters {shown(filters)}: nothing is known of the items; '
+                         'expected a run with a catalogue')
+    chosen = self.catalogue.item_ids[self.catalogue.where(**filters)]
+    rows = [self.row[item] for item in chosen.tolist() if item in self.row]
+    mask_N = torch.zeros(len(self), dtype=torch.bool)
+    mask_N[rows] = True
+    return mask_N
+
+# %% ../nbs/recommender.ipynb #c1kind01
+@patch
+def kind_of_ids(self:Recommender,
+    histories # lists of raw item ids
+): # int if they are integers, and all ids of the catalogue can be; else str
+    "In which type ids are given back"
+    firsts = [history[0] for history in histories if len(history)]
+    if not firsts or not all(isinstance(item, Integral) for item in firsts): return str
+    # 007 is no integer, and -0 neither
+    return int if all(_is_decimal(item) for item in self.item_ids) else str
+
+def _is_decimal(item):
+    digits = item.removeprefix('-')
+    return digits.isdecimal() and digits.isascii() and str(int(item))==item
+
 # %% ../nbs/recommender.ipynb #7bc5b501
 def _check_count(
     value, # number of things
@@ -199,20 +276,29 @@ def recommend_many(self:Recommender,
     k:int=10, # items wanted
     mask_seen:bool=True, # leave out the items of the history?
     allowed=None, # only these raw item ids may come out, or a mask of them; None: all
+    exclude=(), # raw item ids that must not come out
+    filters=None, # {column of the catalogue: value, or list of values}, such as {'kind':'oil'}
+    unknown:str='raise', # ids that are not in the catalogue: 'raise', or 'skip' them
     batch_size:int=256 # histories that the model reads together
-)->list: # for each history a list of (raw item id, score), best first
+)->list: # for each history a list of (raw item id, score), best first; empty if all was skipped
     "The `k` best next items of many histories; `InputError` for empty ones and unknown ids"
     _check_count(k, 'k')
     _check_count(batch_size, 'batch_size')
     _check_mask_seen(mask_seen)
-    rows = self.history_rows(_as_list(histories, 'histories'))
-    allowed_N = self.allowed_mask(allowed)
-    found = []
-    for start in range(0, len(rows), batch_size):
-        history_BT = align(rows[start:start+batch_size])
+    if unknown not in ('raise','skip'):
+        raise InputError(f"unknown is {shown(unknown)}; expected 'raise' or 'skip'")
+    histories = _as_list(histories, 'histories')
+    rows = self.history_rows(histories, unknown)
+    may_N = self.may_come_out(allowed, exclude, filters)
+    kind = self.kind_of_ids(histories)
+    found = [[] for _ in rows]
+    asked = [n for n,row in enumerate(rows) if row]
+    for start in range(0, len(asked), batch_size):
+        batch = asked[start:start+batch_size]
         with torch.inference_mode():
-            items_Bk,scores_Bk = self.ask(history_BT, k, mask_seen, allowed_N)
-        found += [self.named(*pair) for pair in zip(items_Bk.tolist(), scores_Bk.tolist())]
+            items_Bk,scores_Bk = self.ask(align([rows[n] for n in batch]), k, mask_seen, may_N)
+        for n,*pair in zip(batch, items_Bk.tolist(), scores_Bk.tolist()):
+            found[n] = self.named(*pair, kind)
     return found
 
 # %% ../nbs/recommender.ipynb #r0new012
@@ -221,10 +307,10 @@ def recommend(self:Recommender,
     history, # raw item ids, oldest first; at least one
     k:int=10, # items wanted
     mask_seen:bool=True, # leave out the items of the history?
-    allowed=None # only these raw item ids may come out, or a mask of them; None: all
+    **which # `allowed`, `exclude`, `filters`, `unknown` as in `recommend_many`
 )->list: # (raw item id, score), best first
     "The `k` best next items; `InputError` for an empty history and unknown ids"
-    return self.recommend_many([history], k, mask_seen, allowed)[0]
+    return self.recommend_many([history], k, mask_seen, **which)[0]
 
 # %% ../nbs/recommender.ipynb #5c7e1f02
 def own_ids(
@@ -288,6 +374,14 @@ def load_sasrec(
         raise InputError(f'{path}: these are not the embeddings of {Path(folder)/"sasrec"}')
     return model.to(device).recommend, vectors.item_ids
 
+# %% ../nbs/recommender.ipynb #c1mark01
+def load_markov(
+    folder # `checkpoints/<name>` of a run
+)->tuple: # `Markov`; raw item ids in the order of its rows
+    "The counter of the tables, counted again from the training part of the run's histories"
+    split = read_sequences(Path(folder)/'sequences.safetensors').split
+    return Markov(split, backoff=True), split.item_ids
+
 # %% ../nbs/recommender.ipynb #2e8b1d41
 # where each recommender of a run keeps what it has learnt
 KEPT = dict(sasrec='sasrec/model.safetensors', tiger='tiger/model.safetensors',
@@ -335,12 +429,13 @@ def load_fusion(
 # %% ../nbs/recommender.ipynb #r0new015
 def load_ranker(
     folder, # `checkpoints/<name>` of a run
-    model:str, # 'sasrec', 'tiger', 'rq_transformer', 'neighbours' or 'fusion'
+    model:str, # 'sasrec', 'tiger', 'rq_transformer', 'neighbours', 'fusion' or 'markov'
     beams:int=50, # W of those that write IDs: more is nearer to exact, and slower
     device='cpu' # where it works
 )->tuple: # a function of item rows; raw item ids in the order of its rows
     "What a step has left; `InputError` if a file is missing or belongs to another model"
     if model=='sasrec': return load_sasrec(folder, device)
+    if model=='markov': return load_markov(folder)
     if model=='tiger': return load_tiger(folder, beams, device)
     if model=='rq_transformer': return load_rq_transformer(folder, beams, device)
     if model=='fusion': return load_fusion(folder, beams, device)
@@ -348,17 +443,128 @@ def load_ranker(
         # here and not above: who serves another model needs no SciPy
         from semids.neighbours import read_neighbours
         return read_neighbours(Path(folder)/KEPT[model])
-    known = ', '.join(map(repr, (*KEPT,'fusion')))
+    known = ', '.join(map(repr, (*KEPT,'fusion','markov')))
     raise InputError(f'model {shown(model)} is not one of {known}')
 
 # %% ../nbs/recommender.ipynb #2e8b1d48
 @patch(cls_method=True)
 def load(cls:Recommender,
     folder, # `checkpoints/<name>` of a run
-    model:str='tiger', # or 'sasrec', 'rq_transformer', 'neighbours', 'fusion'
-    beams:int=50, # W of those that write IDs: more is nearer to exact, and slower
+    model:str='tiger', # or 'sasrec', 'rq_transformer', 'neighbours', 'fusion', 'markov'
+    beams:int|None=None, # W of those that write IDs; None: as the run was measured, or 50
     device='cpu' # where it works
 )->Recommender:
     "Open what the pipeline left; `InputError` if a file is missing or belongs to another model"
+    folder = Path(folder)
+    if beams is None: beams = _measured_beams(folder)
     _check_count(beams, 'beams')
-    return cls(*load_ranker(folder, model, beams, device))
+    path = folder/'items'/'items.parquet'
+    catalogue = read_catalogue(path) if path.is_file() else None
+    return cls(*load_ranker(folder, model, beams, device), catalogue, folder)
+
+def _measured_beams(folder):
+    "The beams with which a run was measured"
+    path = folder/'metrics.json'
+    return read_json(path)['protocol']['beams'] if path.is_file() else 50
+
+# %% ../nbs/recommender.ipynb #c1tab001
+@patch
+def table(self:Recommender,
+    histories, # Interactions, or {user: list of raw item ids}
+    k:int=10, # items wanted
+    mask_seen:bool=True, # leave out the items of the history?
+    **which # `allowed`, `exclude`, `filters`, `unknown` as in `recommend_many`
+)->pa.Table: # columns user, rank, item, score, and title if it is known
+    "The lists of many users, one row an item"
+    if isinstance(histories, Interactions): histories = histories.as_dict()
+    found = self.recommend_many(list(histories.values()), k, mask_seen, **which)
+    rows = [(user,rank,str(item),score) for user,one in zip(histories, found)
+            for rank,(item,score) in enumerate(one, 1)]
+    users,ranks,items,scores = zip(*rows) if rows else ((),)*4
+    columns = dict(user=as_ids(users), rank=np.array(ranks, np.int32), item=as_ids(items),
+                   score=np.array(scores, np.float32))
+    if self.titles: columns['title'] = [self.titles.get(item) for item in items]
+    return pa.table(columns)
+
+# %% ../nbs/recommender.ipynb #c1usr001
+@patch
+def histories_of(self:Recommender,
+    users=None # raw user ids; None: all of the run
+)->dict: # {user: list of raw item ids}
+    "Histories of users of the run; `InputError` for users that it does not know"
+    if self.folder is None: raise InputError('histories: this recommender is not from a run')
+    known = read_interactions(Path(self.folder)/'interactions.inter.json').as_dict()
+    if users is None: return known
+    users = as_ids(users, 'users').tolist()
+    absent = [user for user in users if user not in known]
+    if absent: raise InputError(f'users: {shown(absent[0])} is not in the run of {self.folder} '
+                                f'({len(absent):,} of {len(users):,})')
+    return {user:known[user] for user in users}
+
+# %% ../nbs/recommender.ipynb #c1sim001
+@patch
+def similar(self:Recommender,
+    item, # raw item id
+    k:int=10, # items wanted
+    **which # `allowed`, `exclude`, `filters` as in `recommend_many`
+)->list: # (raw item id, cosine), the most similar first
+    "Items alike; `InputError` for an unknown id"
+    _check_count(k, 'k')
+    row, = self.rows([item], 'item')
+    may_N = self.may_come_out(**which)
+    may_N = torch.ones(len(self), dtype=torch.bool) if may_N is None else may_N.clone()
+    may_N[row] = False
+    cosine_N = (self.places_NC@self.places_NC[row]).masked_fill(~may_N, -torch.inf)
+    # of equals the one that comes first in the catalogue
+    best_k = cosine_N.argsort(descending=True, stable=True)[:min(k, int(may_N.sum()))]
+    return self.named(best_k.tolist(), cosine_N[best_k].tolist(), self.kind_of_ids([[item]]))
+
+# %% ../nbs/recommender.ipynb #c1sim002
+def places_of(
+    folder, # `checkpoints/<name>` of a run
+    item_ids # raw item ids
+)->Tensor: # (N, C) of length 1: the sums of their codewords
+    "Where items are in the space of the RQ-VAE; `InputError` if they have no semantic ID"
+    folder = Path(folder)
+    rqvae,_ = load_model(RQVAE, folder/'rqvae')
+    ids = read_ids(folder/'semantic_ids.json', rqvae.codebooks_MKC.shape[1])
+    M = len(rqvae.codebooks_MKC)
+    codes_NM = ids.rows_for(as_ids(item_ids), 'catalogue')[:,:M]
+    places_NC = rqvae.codebooks_MKC[torch.arange(M),codes_NM].sum(1)
+    return F.normalize(places_NC.detach(), dim=1)
+
+# %% ../nbs/recommender.ipynb #c1cli001
+def semids_recommend(
+    argv=None # arguments; None: those of the process
+)->int: # exit code
+    "Lists of many users as a file"
+    parser = argparse.ArgumentParser(description='Recommendations for many users, as a table')
+    add = parser.add_argument
+    add('--model', required=True, help='folder of a run: checkpoints/NAME')
+    add('--kind', help='fusion, tiger, ... (default: fusion if the run has it, else tiger)')
+    add('--histories', help='CSV, Parquet, ... (default: those of the run)')
+    for name in ('user','item','time'):
+        add(f'--{name}', default=name, help=f'column of {name}s in that file (default: {name})')
+    add('--out', required=True, help='file of the lists: .parquet or .csv')
+    add('-k', type=int, default=10, help='items for each user (default: 10)')
+    add('--keep-seen', action='store_true', help='what a user has may come out again')
+    add('--unknown', default='raise', choices=('raise','skip'), help='items that are unknown')
+    return exit_code(_write_lists, parser.parse_args(argv))
+
+# %% ../nbs/recommender.ipynb #c1cli002
+def _write_lists(
+    args # of `semids_recommend`
+):
+    "Ask a run for many users, and write what it says"
+    out = Path(args.out)
+    if out.suffix not in ('.parquet','.csv'):
+        raise InputError(f'{out}: unknown kind of file; expected .parquet or .csv')
+    has_fusion = (Path(args.model)/'fusion.json').is_file()
+    model = args.kind or ('fusion' if has_fusion else 'tiger')
+    recommender = Recommender.load(args.model, model)
+    if args.histories is None: histories = recommender.histories_of()
+    else: histories = read_interactions(args.histories, args.user, args.item, args.time or None)
+    table = recommender.table(histories, args.k, not args.keep_seen, unknown=args.unknown)
+    write = pa.parquet.write_table if out.suffix=='.parquet' else pa.csv.write_csv
+    with write_beside(out) as part: write(table, part)
+    print(f'{out}: {len(table):,} rows, {len(histories):,} users, {model} of {args.model}')
