@@ -20,8 +20,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from fastcore.basics import patch
+
+from semids.beam_search import Constraints, Trie, beam_search
+from semids.semantic_ids import read_ids
+from semids.toy_shop import draw_catalogue, toy_shop
 
 root = Path(__file__).parents[1]
 # all tests read the same two sites
@@ -30,6 +37,7 @@ sys.path.insert(0, str(root/'nbs/_site'))
 import build as site_build
 import entries as site_entries
 import settings_page
+from _explorer import stored
 from _svg import with_schemes
 
 LIMIT = 1.5*2**20 # bytes of a page with all that it loads
@@ -793,3 +801,204 @@ def test_whole_words_come_first(browser, site):
     found = browser.js("[...document.querySelectorAll('#search-results a')]"
                        ".map(a => a.textContent)")
     assert not [heading for heading in found if 'onversion' in heading]
+
+# ---- the explorer: what it shows, beside `beam_search`
+
+EXPLORER = '04_beam_search.html'
+EXPLORER_LIMIT = 40_000 # bytes of all that its cell stores
+
+def test_the_explorer_is_small_and_the_same_on_both_pages():
+    on_page,at_home = [stored(root/f'nbs/{name}.ipynb') for name in ('04_beam_search', 'index')]
+    assert on_page==at_home, 'run the cell of index.ipynb that shows what 04_beam_search stores'
+    assert sum(len(text.encode()) for text in on_page.values())<EXPLORER_LIMIT
+    assert not re.search(r'https?://(?!www\.w3\.org)|\bimport\b|src=', on_page['text/html'])
+
+def test_what_moves_has_a_picture(tmp_path, monkeypatch):
+    "HTML beside SVG: where scripts are off the picture is shown, described"
+    both = nbformat.v4.new_output('display_data', {'text/html':'<p>moves</p>', 'image/svg+xml':SVG})
+    cells = [text('# Title'), code('#| fig-alt: "a line that rises"\nmove()', outputs=[both])]
+    page = small_page(tmp_path, monkeypatch, cells)
+    html = page.cells[-1].outputs[0].data['text/html']
+    assert html.startswith('<p>moves</p><noscript><figure') and 'a line that rises' in html
+
+class Oracle:
+    "The shop's rule, and what `beam_search` makes of it"
+    def __init__(self):
+        self.shop = toy_shop()
+        item_ids = self.shop.interactions.item_ids
+        self.codes_NM = read_ids(root/'nbs/shop/semantic_ids.json', 16).rows_for(item_ids)
+        self.titles = [text.split(',')[0] for text in self.shop.texts]
+        catalogue = draw_catalogue(np.random.default_rng(0))
+        weight = dict(zip(catalogue.names(), catalogue.weight_N))
+        self.popular_N = torch.tensor([weight[item] for item in item_ids]).double()
+
+    def ask(self, history, seen, arrivals):
+        "(N,) probabilities of all items, and which of them may come out"
+        rows = [self.titles.index(title) for title in history]
+        p_N = torch.from_numpy(self.shop.rule_NN[rows[-1]]) if rows else self.popular_N
+        allowed_N = torch.from_numpy(self.shop.arrivals_N) if arrivals else torch.ones(240).bool()
+        if seen: allowed_N = allowed_N.index_fill(0, torch.tensor(rows).long(), False)
+        return p_N/p_N.sum(), allowed_N
+
+    def below(self, p_N, prefix):
+        "The probability of all items that begin with a prefix"
+        begins_N = (self.codes_NM[:,:len(prefix)]==torch.tensor(prefix)).all(1)
+        return p_N[begins_N].sum().item()
+
+    def kept(self, p_N, allowed_N, W, m):
+        "The best prefixes of m codes with their probabilities: of a trie that is m levels deep"
+        codes_Nm = self.codes_NM[:,:m]
+        prefix_Pm,which_N = codes_Nm.unique(dim=0, return_inverse=True)
+        allowed_P = torch.zeros(len(prefix_Pm)).index_add(0, which_N, allowed_N.float())>0
+        trie = Trie(prefix_Pm)
+        def next_scores(prefix_BWm, parent_BW):
+            depth = prefix_BWm.shape[2]
+            below_WN = (codes_Nm[:,:depth]==prefix_BWm[0,:,None]).all(-1)
+            p_WK = (below_WN*p_N)@F.one_hot(codes_Nm[:,depth], 16).double()
+            return p_WK.clamp(min=1e-30).log()[None]
+        rules = Constraints(trie, allowed_N=allowed_P)
+        found_Bk,logp_Bk = beam_search(next_scores, trie, 1, W, W, rules)
+        there = found_Bk[0]>=0
+        prefixes = map(tuple, prefix_Pm[found_Bk[0,there]].tolist())
+        return dict(zip(prefixes, logp_Bk[0,there].exp().tolist()))
+
+SET = """((history, beams, seen, arrivals) => {
+    const part = name => document.querySelector('.explorer ' + name);
+    const set = (field, value) => {
+        field.value = value;
+        field.dispatchEvent(new Event('input'));
+    };
+    while (part('.history button')) part('.history button').click();
+    for (const text of history) set(part('.add'), text);
+    set(part('.beams'), beams);
+    if (part('.seen').checked !== seen) part('.seen').click();
+    if (part('.arrivals').checked !== arrivals) part('.arrivals').click(); })"""
+COLUMNS = """[...document.querySelectorAll('.explorer section')].map(section =>
+    [...section.querySelectorAll('li')].map(li => [li.className === 'kept', li.textContent]))"""
+FOUND = "document.querySelector('.explorer .found').textContent"
+CHIPS = "[...document.querySelectorAll('.explorer .history li')].map(li => li.textContent)"
+
+RANKED = r'(.*?)( \(new\))? ([\d.]+)% (?:cut at level )?(.*)'
+LOST = r'(.*): (.*) \([\d.]+%\) was cut at level (.),'
+
+def prefix_and_share(shown):
+    "From `2 14 <c_12> 20.7% ...` to ((2, 14, 12), .207, half of the last digit)"
+    before,code,percent = re.search(r'([\d ]*)<[a-d]_(\d+)> ([\d.]+)%', shown).groups()
+    digits = len(percent.partition('.')[2])
+    return (*map(int, before.split()), int(code)), float(percent)/100, .0051/10**digits
+
+CASES = [
+    (['echo pine primer'], 1, True, False), (['echo pine primer'], 3, True, False),
+    (['alba mint primer'], 3, False, False), (['alba cedar polish'], 2, True, False),
+    (['echo fig lotion', 'boreal rose scrub'], 4, True, False),
+    (['alba cedar foundation', 'echo pine primer'], 2, True, False),
+    (['dune honey perfume', 'clio mint cologne', 'boreal musk mist'], 7, True, False),
+    (['clio coco candle'], 3, True, True), (['echo pine primer'], 16, True, True),
+    ([], 5, True, False)]
+
+@needs_chromium
+@pytest.mark.parametrize('page', [EXPLORER, 'index.html'])
+def test_the_explorer_is_beam_search(browser, site, page):
+    "Every level, every probability, every item that was lost: as Python finds them"
+    browser.open((site/page).as_uri())
+    oracle = Oracle()
+    outcomes = []
+    for history,W,seen,arrivals in CASES:
+        browser.js(f'{SET}({json.dumps(history)}, {W}, {json.dumps(seen)}, {json.dumps(arrivals)})')
+        assert browser.js(CHIPS)==[f'{title} ×' for title in history]
+        p_N,allowed_N = oracle.ask(history, seen, arrivals)
+        kept = [oracle.kept(p_N, allowed_N, W, m) for m in (1,2,3,4)]
+        *levels,ranking = browser.js(COLUMNS)
+        for wanted,rows in zip(kept, levels, strict=True):
+            shown = [prefix_and_share(row) for is_kept,row in rows if is_kept]
+            cut = [prefix_and_share(row) for is_kept,row in rows if not is_kept]
+            assert {prefix for prefix,_,_ in shown}==set(wanted)
+            for prefix,share,accuracy in shown: assert abs(share-wanted[prefix])<accuracy
+            for prefix,share,accuracy in cut: assert abs(share-oracle.below(p_N, prefix))<accuracy
+            # else it would be by chance who is kept
+            assert not cut or oracle.below(p_N, cut[0][0])<.999*min(wanted.values()), 'a tie'
+        # every item; equal ones may stand in any order
+        best_N = p_N.masked_fill(~allowed_N, 0).sort(descending=True)
+        def lost_at(title):
+            codes = tuple(oracle.codes_NM[oracle.titles.index(title)].tolist())
+            return next((level for m,level in enumerate('abcd') if codes[:m+1] not in kept[m]), '')
+        for (is_kept,row),p in zip(ranking, best_N.values.tolist()):
+            title,_,percent,lost = re.match(RANKED, row).groups()
+            assert float(percent)/100==pytest.approx(p, abs=.00051)
+            assert p_N[oracle.titles.index(title)].item()==pytest.approx(p, rel=1e-9)
+            assert lost==lost_at(title) and is_kept==(not lost)
+        # the sentence
+        good_N = allowed_N & (p_N>=best_N.values[W-1]*(1-1e-9))
+        fates = [lost_at(oracle.titles[n]) for n in good_N.nonzero()[:,0].tolist()]
+        hits = min(fates.count(''), W)
+        outcomes.append(W-hits)
+        sentence = browser.js(FOUND)
+        if hits==W: assert re.fullmatch(rf'{W} beams? finds? the (\d+ )?best items?\.', sentence)
+        else:
+            found,title,level = re.match(LOST, sentence).groups()
+            assert title in oracle.titles and level==lost_at(title)
+            assert W==1 or found==f'{W} beams find {hits} of the {W} best items'
+    assert 0 in outcomes and len(set(outcomes))>1
+    assert not browser.complaints()
+    assert all(url.startswith(('file:', 'data:')) for url in browser.requests())
+
+@needs_chromium
+def test_what_is_said_of_the_explorer_is_so(browser, site):
+    "Three beams lose the second best item at level b, five find the five best"
+    browser.open((site/'index.html').as_uri())
+    assert browser.js(FOUND).startswith('3 beams find 2 of the 3 best items')
+    assert 'cut at level b, where its beginning came in place 4' in browser.js(FOUND)
+    browser.js(SET+"(['echo pine primer'], 5, true, false)")
+    assert browser.js(FOUND)=='5 beams find the 5 best items.'
+
+def press(browser, key, code):
+    for kind in ('rawKeyDown', 'keyUp'):
+        browser('Input.dispatchKeyEvent', type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+@needs_chromium
+def test_the_explorer_by_keyboard_on_a_phone(browser, site):
+    "Typed, chosen, taken back, moved: without a mouse, and nothing leaves the window"
+    browser.open((site/EXPLORER).as_uri())
+    browser.look(width=390)
+    def write(words): browser('Input.insertText', text=words)
+    assert browser.js("document.querySelector('.explorer .found').role")=='status'
+    browser.js("document.querySelector('.explorer .add').focus()")
+    write('Dune honey perfume')
+    assert browser.js(CHIPS)==['echo pine primer ×', 'dune honey perfume ×']
+    write('cologne lily')
+    press(browser, 'Enter', 13)
+    alike = [title for title in Oracle().titles if 'lily cologne' in title]
+    invalid = browser.js("document.querySelector('.explorer .add').validationMessage")
+    assert len(alike)==1 and not invalid and browser.js(CHIPS)[-1]==f'{alike[0]} ×'
+    write('alba')
+    press(browser, 'Enter', 13)
+    several = browser.js("document.querySelector('.explorer .add').validationMessage")
+    assert 'which one?' in several
+    for _ in 'alba': press(browser, 'Backspace', 8)
+    press(browser, 'Backspace', 8)
+    assert browser.js(CHIPS)==['echo pine primer ×', 'dune honey perfume ×']
+    press(browser, 'Tab', 9)
+    press(browser, 'ArrowRight', 39)
+    assert browser.js(FOUND).startswith('4 beams')
+    press(browser, 'Tab', 9)
+    assert browser.js("document.activeElement.className")=='seen'
+    assert browser.js('document.documentElement.scrollWidth')<=390
+    assert not browser.complaints()
+
+@needs_chromium
+@pytest.mark.parametrize('page', [EXPLORER, 'index.html'])
+def test_the_explorer_without_scripts(browser, site, page):
+    "The picture is there, with its description, and no control that does nothing"
+    browser('Emulation.setScriptExecutionDisabled', value=True)
+    try:
+        browser('Page.navigate', url=(site/page).as_uri())
+        deadline = time.time()+30
+        while not browser.js("document.readyState==='complete' && !!document.querySelector('svg')"):
+            assert time.time()<deadline
+        seen = browser.js("""(() => {
+            const shown = s => document.querySelector(s).getClientRects().length > 0;
+            const figure = document.querySelector('.explorer ~ noscript svg, noscript svg');
+            return [shown('.explorer form'), figure.getBoundingClientRect().width,
+                    figure.getAttribute('aria-label')]; })()""")
+    finally: browser('Emulation.setScriptExecutionDisabled', value=False)
+    assert seen[0] is False and seen[1]>300 and 'second best item' in seen[2]

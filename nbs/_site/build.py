@@ -234,7 +234,11 @@ class Page:
         for output in shows:
             if SVG in output.data:
                 svg = ''.join(output.data[SVG])
-                output.data = {'text/html':self.picture(svg, alt, opts.get('fig-cap', ''))}
+                shown = self.picture(svg, alt, opts.get('fig-cap', ''))
+                # what moves has its picture where scripts are off
+                if moving := ''.join(output.data.get('text/html', '')):
+                    shown = f'{moving}<noscript>{shown}</noscript>'
+                output.data = {'text/html':shown}
                 continue
             myst['image'] = dict(alt=alt)
             # twice as many pixels are stored
