@@ -78,7 +78,7 @@ class DataSettings(Settings):
     unmatched:str = option('refuse', 'to actions on items without content', among=UNMATCHED)
     min_user:int = option(3, 'actions a user must have; else all of them are left out', low=3)
     min_item:int = option(1, 'actions an item must have; else all of them are left out', low=1)
-    cold:str = option('keep', 'what happens to items with content but without an action', among=COLD)
+    cold:str = option('keep', 'what happens to items without an action', among=COLD)
     shuffle_ties:bool = option(False, 'put actions of equal time in random order, by the seed?')
 
     def check(self):
@@ -277,7 +277,8 @@ def _in_settings():
     try: yield
     except InputError as e:
         words = str(e).replace('time=None', 'data.time empty')
-        raise InputError(re.sub(r"\b(user|item|time|unmatched)=(?=['C])", r'data.\1=', words)) from None
+        words = re.sub(r"\b(user|item|time|unmatched)=(?=['C])", r'data.\1=', words)
+        raise InputError(words) from None
 
 # %% ../nbs/pipeline.ipynb #b5bba3ce
 @patch
@@ -1136,8 +1137,7 @@ def _sized(
     if rank()==0:
         print(Table(data.report), Table(rows), sep='\n\n', end='\n\n')
         write_json(run.folder/'settings.json', settings.changes(RunSettings()))
-    sized = Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
-    return sized
+    return Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
 
 # %% ../nbs/pipeline.ipynb #b2fit001
 def fit(
@@ -1269,7 +1269,8 @@ def _own_run(
 )->Run:
     "The run on the files that a command names"
     if args.params:
-        raise InputError(f'--params {args.params} and --actions {args.actions}; expected one of them')
+        raise InputError(f'--params {args.params} and --actions {args.actions}; '
+                         'expected one of them')
     named = {name:getattr(args, name) for name in ('user','item','time','text')}
     named = {name:value for name,value in named.items() if value is not None}
     return own_run(args.actions, args.items, args.name or 'mine', args.out, args.device, changes,

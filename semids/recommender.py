@@ -113,6 +113,11 @@ def _as_list(items, what):
         except TypeError: pass
     raise InputError(f'{what}: {shown(items)} is not a list; expected a list of item ids')
 
+def _kept(history):
+    "What can be read only once, as a list; what is no list, as it is"
+    is_list = hasattr(history, '__iter__') and not isinstance(history, (str,bytes))
+    return list(history) if is_list else history
+
 def _as_text(item, what):
     "A raw id as text"
     # True is an integer for Python, but nobody's id
@@ -217,7 +222,7 @@ def may_come_out(self:Recommender,
     exclude=(), # raw item ids
     filters=None # {column of the catalogue: value, or list of values}; None: all
 )->Tensor|None: # (N,) True for items that may be recommended; None: all
-    "What all wishes together leave; `InputError` for unknown ids, and for filters without a catalogue"
+    "What all wishes together leave; `InputError` for unknown ids, columns and values"
     may_N = self.allowed_mask(allowed)
     if not len(exclude) and not filters: return may_N
     may_N = torch.ones(len(self), dtype=torch.bool) if may_N is None else may_N.clone()
@@ -287,7 +292,7 @@ def recommend_many(self:Recommender,
     _check_mask_seen(mask_seen)
     if unknown not in ('raise','skip'):
         raise InputError(f"unknown is {shown(unknown)}; expected 'raise' or 'skip'")
-    histories = _as_list(histories, 'histories')
+    histories = [_kept(history) for history in _as_list(histories, 'histories')]
     rows = self.history_rows(histories, unknown)
     may_N = self.may_come_out(allowed, exclude, filters)
     kind = self.kind_of_ids(histories)

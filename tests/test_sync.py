@@ -42,10 +42,10 @@ def test_readme_is_the_index(copy):
     index.write_text(index.read_text().replace('spells', 'writes', 1))
     assert check(copy) == 1, 'the check cannot fail'
 
-order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'splits', 'toy_shop',
-         'processes', 'evaluation', 'checkpoints', 'layers', 'training', 'sasrec', 'rqvae',
+order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'catalogue',
+         'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints', 'layers', 'training', 'sasrec', 'rqvae',
          'semantic_ids', 'conversion', 'beam_search', 'tiger', 'rq_transformer',
-         'neighbours', 'fusion', 'recommender', 'pipeline']
+         'neighbours', 'fusion', 'recommender', 'sizes', 'pipeline']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"
