@@ -197,3 +197,12 @@ def write(self:Catalogue,
     table = self.table.drop_columns([n for n in self.table.column_names if n=='item'])
     table = table.add_column(0, 'item', pa.array(self.item_ids))
     with write_beside(path) as part: pa.parquet.write_table(table, part)
+
+# %% ../nbs/foundations/catalogue.ipynb #63b8411b
+@patch
+def plus(self:Catalogue,
+    other:Catalogue # more items
+)->Catalogue:
+    "Two catalogues as one; what one of them does not know stays empty"
+    table = pa.concat_tables([self.table, other.table], promote_options='permissive')
+    return Catalogue(np.concatenate([self.item_ids, other.item_ids]), table, self.source)

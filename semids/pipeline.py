@@ -32,7 +32,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import semids
 from .catalogue import read_catalogue
-from .checkpoints import Checkpoints, Stopped, tell
+from .checkpoints import Checkpoints, Stopped, tell, write_tensors
 from .conversion import make_sequences, read_sequences, write_sequences
 from .errors import InputError, exit_code, reading
 from .evaluation import Evaluation, Markov, Popularity, compare
@@ -45,8 +45,9 @@ from .neighbours import NeighboursSettings, find_neighbours, write_neighbours
 from .preparation import COLD, REPEATS, UNMATCHED, prepare
 from .processes import n_processes, rank
 from .recommender import KEPT, Recommender, load_ranker, write_fusion
-from .rq_transformer import (
-    RQ_TRANSFORMER_TRAINING, RQTransformerSettings, side_by_side, train_rq_transformer)
+from semids.rq_transformer import (
+    RQ_TRANSFORMER_TRAINING, RQTransformerSettings, principal_axes, side_by_side,
+    train_rq_transformer)
 from .rqvae import RQVAE, RQVAE_TRAINING, RQVAESettings, check_size, train_rqvae
 from .sasrec import (SASREC_TRAINING, SASRecSettings, SequenceTraining, asked_users,
                            item_embeddings, train_sasrec, write_embeddings)
@@ -380,7 +381,10 @@ def run_items(
     catalogue.write(folder/'items.parquet')
     text = [name.strip() for name in data.text.split(',') if name.strip()]
     column = None if text else catalogue.vector_column()
-    write_json(folder/'about.json', dict(text=text, encoder=data.encoder, vectors=column))
+    if not column and not data.vectors: text = text or catalogue.text_columns()
+    # how vectors of new items are made
+    write_json(folder/'about.json', dict(text=text, encoder=data.encoder, vectors=column,
+                                         given=bool(data.vectors)))
     if data.vectors: return
     vectors = catalogue.vectors(column) if column else _encoded(run, catalogue, text)
     vectors.write(run.folder/_MADE_VECTORS)
@@ -517,6 +521,9 @@ def run_rq_transformer(
     folder = run.folder/'rq_transformer'
     write_ids(ids, folder/'semantic_ids.json')
     vectors_NE = side_by_side(h_ND, x_NE, model.settings.content).numpy()
+    # content of new items goes along the same axes
+    mean_E,axes_EC = principal_axes(x_NE, model.settings.content)
+    write_tensors(dict(mean=mean_E, axes=axes_EC), folder/'content_axes.safetensors')
     ItemVectors(ids.item_ids, vectors_NE, str(h_path)).write(folder/'item_vectors.safetensors')
     _keep_model(run, 'rq_transformer', model, found, ids=file_hash(folder/'semantic_ids.json'),
                 vectors=file_hash(folder/'item_vectors.safetensors'))
@@ -889,6 +896,7 @@ STEPS = dict(
     rq_transformer=Step('Beyond step 5: train the RQ-Transformer', run_rq_transformer,
         ('sequences.safetensors','sasrec_embeddings.safetensors'),
         ('rq_transformer/semantic_ids.json','rq_transformer/item_vectors.safetensors',
+         'rq_transformer/content_axes.safetensors',
          *_model_files('rq_transformer')), ('rq_transformer',)),
     neighbours=Step('Beyond step 5: counts, and content where there are few', run_neighbours, (),
         ('neighbours.safetensors',), ('neighbours',)),

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'Recommender', 'one_slip', 'align', 'keep_allowed', 'own_ids', 'load_tiger', 'load_rq_transformer',
-           'load_sasrec', 'load_markov', 'write_fusion', 'load_fusion', 'load_ranker', 'places_of', 'semids_recommend']
+           'load_sasrec', 'load_markov', 'Older', 'write_fusion', 'load_fusion', 'load_ranker', 'places_of',
+           'semids_recommend']
 
 # %% ../nbs/recommender.ipynb #r0new004
 import argparse
@@ -22,6 +23,9 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .catalogue import Catalogue, read_catalogue
+from .changes import (
+    add_items, extended, read_changes, remove_items, return_items, spelled)
+from .checkpoints import read_tensors
 from .conversion import read_sequences
 from .errors import InputError, exit_code
 from .evaluation import Markov
@@ -29,7 +33,8 @@ from .files import file_hash, read_json, write_beside, write_json
 from .fusion import Fusion
 from .interactions import Interactions, as_ids, check_unique, read_interactions
 from .items import read_item_vectors
-from .rq_transformer import RQTransformer, RQTransformerRecommender
+from .rq_transformer import (
+    RQTransformer, RQTransformerRecommender, along, equal_lengths)
 from .rqvae import RQVAE
 from .sasrec import SASRec
 from .semantic_ids import SemanticIDs, read_ids
@@ -53,6 +58,8 @@ class Recommender:
         self.row = {item:n for n,item in enumerate(self.item_ids)}
         self.catalogue = catalogue
         self.folder = folder
+        # True for items that have left; None: all are there
+        self.gone_N = None
 
     def __len__(self): return len(self.item_ids)
 
@@ -224,9 +231,10 @@ def may_come_out(self:Recommender,
 )->Tensor|None: # (N,) True for items that may be recommended; None: all
     "What all wishes together leave; `InputError` for unknown ids, columns and values"
     may_N = self.allowed_mask(allowed)
-    if not len(exclude) and not filters: return may_N
+    if not len(exclude) and not filters and self.gone_N is None: return may_N
     may_N = torch.ones(len(self), dtype=torch.bool) if may_N is None else may_N.clone()
     may_N[self.rows(exclude, 'exclude')] = False
+    if self.gone_N is not None: may_N &= ~self.gone_N
     return may_N & self.filter_mask(filters) if filters else may_N
 
 # %% ../nbs/recommender.ipynb #c1fil001
@@ -330,7 +338,7 @@ def own_ids(
                          'expected the semantic IDs that the model was trained on')
     if extra.get('ids')!=file_hash(path):
         raise InputError(f'{folder}: this model was trained on other semantic IDs than {path}')
-    return read_ids(path, K)
+    return extended(read_ids(path, K), path, read_changes(path.parent.parent))
 
 # %% ../nbs/recommender.ipynb #r0new013
 def load_tiger(
@@ -357,10 +365,20 @@ def load_rq_transformer(
     path = folder/'item_vectors.safetensors'
     if not path.is_file() or extra.get('vectors')!=file_hash(path):
         raise InputError(f'{path}: not the item vectors that the model was trained on')
-    vectors_NE = read_item_vectors(path).rows_for(ids.item_ids, ids.source)
-    ranker = RQTransformerRecommender(model.to(device), ids.codes_NM,
-                                      torch.from_numpy(vectors_NE), beams)
+    vectors = read_item_vectors(path)
+    old_NE = torch.from_numpy(vectors.rows_for(ids.item_ids[:len(vectors)], ids.source))
+    vectors_NE = torch.cat([old_NE, _new_vectors(folder, model.D)])
+    ranker = RQTransformerRecommender(model.to(device), ids.codes_NM, vectors_NE, beams)
     return ranker, ids.item_ids
+
+# %% ../nbs/recommender.ipynb #c4929a3d
+def _new_vectors(folder, D):
+    "(n, D+C) vectors of the items that came later: SASRec says nothing of them"
+    changes = read_changes(folder.parent)
+    axes,_ = read_tensors(folder/'content_axes.safetensors')
+    if changes is None: return torch.zeros(0, D+axes['axes'].shape[1])
+    content_nC = along(changes.vectors_nE, axes['mean'], axes['axes'])
+    return torch.cat([torch.zeros(len(content_nC), D), equal_lengths(content_nC)], 1)
 
 # %% ../nbs/recommender.ipynb #r0new014
 def load_sasrec(
@@ -391,6 +409,30 @@ def load_markov(
 # where each recommender of a run keeps what it has learnt
 KEPT = dict(sasrec='sasrec/model.safetensors', tiger='tiger/model.safetensors',
             rq_transformer='rq_transformer/model.safetensors', neighbours='neighbours.safetensors')
+
+# %% ../nbs/recommender.ipynb #c4old001
+class Older:
+    "A recommender that does not know the newest items"
+    def __init__(self,
+        ranker, # function of item rows
+        n_items:int # items that it knows: the first ones
+    ):
+        self.ranker = ranker
+        self.n_items = n_items
+
+    def __call__(self,
+        history_BT:Tensor, # item rows, right-aligned, -1 where there is none
+        k:int, # items wanted
+        mask_seen:bool=True, # leave out the items of the history?
+        allowed_N:Tensor|None=None # True for items that may be recommended; None: all
+    )->tuple: # (B, k) item rows, best first, -1 where there are no more; (B, k) scores
+        "The `k` best of the items that it knows"
+        is_known_BT = (history_BT>=0) & (history_BT<self.n_items)
+        # what is known moves to the right, in its order
+        order_BT = is_known_BT.int().argsort(dim=1, stable=True)
+        old_BT = history_BT.where(is_known_BT, -1).gather(1, order_BT)
+        rules = {} if allowed_N is None else dict(allowed_N=allowed_N[:self.n_items])
+        return self.ranker(old_BT, min(k, self.n_items), mask_seen, **rules)
 
 # %% ../nbs/recommender.ipynb #2e8b1d46
 def write_fusion(
@@ -426,10 +468,13 @@ def load_fusion(
             raise InputError(f'{path}: the weights were chosen for another {KEPT[name]}')
         if weights[name]>0: parts.append((weights[name],*load_ranker(folder, name, beams, device)))
     if not parts: raise InputError(f'{path}: all weights are 0')
-    item_ids = parts[0][2]
-    if not all(np.array_equal(ids, item_ids) for _,_,ids in parts):
+    # what writes IDs knows of items that came later, the others do not
+    item_ids = max((ids for *_,ids in parts), key=len)
+    if not all(np.array_equal(ids, item_ids[:len(ids)]) for *_,ids in parts):
         raise InputError(f'{folder}: its models have other items, or another order of them')
-    return Fusion([ranker for _,ranker,_ in parts], [w for w,_,_ in parts]), item_ids
+    rankers = [ranker if len(ids)==len(item_ids) else Older(ranker, len(ids))
+               for _,ranker,ids in parts]
+    return Fusion(rankers, [w for w,*_ in parts]), item_ids
 
 # %% ../nbs/recommender.ipynb #r0new015
 def load_ranker(
@@ -463,10 +508,23 @@ def load(cls:Recommender,
     folder = Path(folder)
     if beams is None: beams = _measured_beams(folder)
     _check_count(beams, 'beams')
-    path = folder/'items'/'items.parquet'
-    catalogue = read_catalogue(path) if path.is_file() else None
-    return cls(*load_ranker(folder, model, beams, device), catalogue, folder)
+    found = cls(*load_ranker(folder, model, beams, device), _catalogue_of(folder), folder)
+    found.opened = dict(model=model, beams=beams, device=device)
+    changes = read_changes(folder)
+    if changes and changes.gone:
+        found.gone_N = torch.from_numpy(np.isin(found.item_ids, changes.gone))
+    return found
 
+# %% ../nbs/recommender.ipynb #c44dae55
+def _catalogue_of(folder):
+    "What is known of the items of a run, those that came later included; None: nothing"
+    path = folder/'items'/'items.parquet'
+    if not path.is_file(): return None
+    added = path.with_name('added.parquet')
+    catalogue = read_catalogue(path)
+    return catalogue.plus(read_catalogue(added)) if added.is_file() else catalogue
+
+# %% ../nbs/recommender.ipynb #c47edfd2
 def _measured_beams(folder):
     "The beams with which a run was measured"
     path = folder/'metrics.json'
@@ -532,11 +590,46 @@ def places_of(
     "Where items are in the space of the RQ-VAE; `InputError` if they have no semantic ID"
     folder = Path(folder)
     rqvae,_ = load_model(RQVAE, folder/'rqvae')
-    ids = read_ids(folder/'semantic_ids.json', rqvae.codebooks_MKC.shape[1])
+    path = spelled(folder)
+    ids = extended(read_ids(path, rqvae.codebooks_MKC.shape[1]), path, read_changes(folder))
     M = len(rqvae.codebooks_MKC)
     codes_NM = ids.rows_for(as_ids(item_ids), 'catalogue')[:,:M]
     places_NC = rqvae.codebooks_MKC[torch.arange(M),codes_NM].sum(1)
     return F.normalize(places_NC.detach(), dim=1)
+
+# %% ../nbs/recommender.ipynb #c4chg001
+@patch
+def add_items(self:Recommender,
+    items # frame or `Catalogue` with the columns of the run's, or `ItemVectors`
+)->SemanticIDs: # of the new items
+    "New items get semantic IDs, and can be recommended; `InputError` for ids that exist"
+    new = add_items(self.folder, items)
+    self.refresh()
+    return new
+
+# %% ../nbs/recommender.ipynb #c43e3479
+@patch
+def remove_items(self:Recommender,
+    item_ids # raw ids
+):
+    "Items that must not come out any more; `InputError` for unknown ids"
+    remove_items(self.folder, item_ids)
+    self.refresh()
+
+# %% ../nbs/recommender.ipynb #c4f6bcab
+@patch
+def return_items(self:Recommender,
+    item_ids # raw ids of items that had left
+):
+    "Items come back; `InputError` for unknown ids"
+    return_items(self.folder, item_ids)
+    self.refresh()
+
+# %% ../nbs/recommender.ipynb #c420f0fb
+@patch
+def refresh(self:Recommender):
+    "Read the run again, after another program has changed its catalogue"
+    self.__dict__ = Recommender.load(self.folder, **self.opened).__dict__
 
 # %% ../nbs/recommender.ipynb #c1cli001
 def semids_recommend(
