@@ -8,10 +8,10 @@ __all__ = ['PROJECTED', 'NAMES', 'SEEN', 'STEPS', 'TRAINED', 'DataSettings', 'SA
            'Run', 'run_items', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion', 'run_tiger',
            'run_rq_transformer', 'run_neighbours', 'trained_rankers', 'run_fusion', 'recommenders', 'ranked_table',
            'count_invalid', 'run_evaluate', 'protocol', 'results_table', 'mean_table', 'plain_code', 'code_of', 'Step',
-           'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run', 'fit', 'run_command',
-           'semids_pipeline', 'semids_demo', 'semids_items', 'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids',
-           'semids_conversion', 'semids_tiger', 'semids_rq_transformer', 'semids_neighbours', 'semids_fusion',
-           'semids_evaluate']
+           'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run', 'fit', 'make_parser',
+           'run_command', 'run_from', 'semids_pipeline', 'semids_demo', 'semids_items', 'semids_sasrec', 'semids_rqvae',
+           'semids_semantic_ids', 'semids_conversion', 'semids_tiger', 'semids_rq_transformer', 'semids_neighbours',
+           'semids_fusion', 'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, ast, dis, functools, hashlib, importlib, inspect, json, os, re, shutil
@@ -1178,7 +1178,7 @@ def recommender(self:Run,
     return Recommender.load(self.folder, model, self.settings.evaluation.beams, device)
 
 # %% ../nbs/pipeline.ipynb #90d80742
-def _make_parser(
+def make_parser(
     what:str, # the command does
     fixed:bool, # is the preset fixed?
     own:bool # may own data be named?
@@ -1215,7 +1215,7 @@ def run_command(
 )->int: # exit code
     "Parse arguments and run steps; 2 and one line on standard error for what a user got wrong"
     fixed = params is not None
-    args = _make_parser(what, fixed, own=not fixed and len(steps)>1).parse_args(argv)
+    args = make_parser(what, fixed, own=not fixed and len(steps)>1).parse_args(argv)
     try:
         with _sigterm_stops():
             if params is None and args.presets: return exit_code(_print_presets)
@@ -1248,14 +1248,20 @@ def _run_arguments(
     params:str|None # the preset, where it cannot be chosen
 ):
     "Run steps as the arguments say, and print the results"
-    changes = args.set + ([] if args.seed is None else [f'seed={args.seed}'])
-    if getattr(args, 'actions', None): run = _own_run(args, changes)
-    else:
-        settings = _settings_from(args, params or args.params, changes)
-        run = Run(settings, args.data, args.out, args.device)
+    run = run_from(args, params or args.params)
     if args.show_settings: return print(_settings_table(run.settings))
     metrics = run_pipeline(run, steps)
     if rank()==0: _print_results(run, metrics)
+
+# %% ../nbs/pipeline.ipynb #e1runfr1
+def run_from(
+    args, # from `make_parser`
+    params # a file or the name of a preset; None: nothing was said
+)->Run:
+    "The run that a command names"
+    changes = args.set + ([] if args.seed is None else [f'seed={args.seed}'])
+    if getattr(args, 'actions', None): return _own_run(args, changes)
+    return Run(_settings_from(args, params, changes), args.data, args.out, args.device)
 
 # %% ../nbs/pipeline.ipynb #b2own001
 def _settings_from(

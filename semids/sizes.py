@@ -31,7 +31,13 @@ def length_for(
     "How many items of a history should be read"
     return int(min(max(np.quantile(ixs.lengths_U, .95), 5), high))
 
-# %% ../nbs/sizes.ipynb #62730a66
+# %% ../nbs/sizes.ipynb #202f30b7
+def _length(ixs, high):
+    "Why a model reads so many items"
+    q = int(np.quantile(ixs.lengths_U, .95))
+    return f'95 of 100 histories have {q} items or fewer' + (f'; {high} at most' if q>high else '')
+
+# %% ../nbs/sizes.ipynb #4670e600
 def windows_of(
     ixs:Interactions,
     max_len:int # items of history in a window
@@ -40,7 +46,7 @@ def windows_of(
     n_U = np.ceil((ixs.lengths_U-3)/max_len)
     return int(np.maximum(n_U, 1).sum())
 
-# %% ../nbs/sizes.ipynb #d71572cc
+# %% ../nbs/sizes.ipynb #5833bbb8
 def steps_for(
     examples:int, # in a pass
     passes:int, # over the training
@@ -51,10 +57,10 @@ def steps_for(
     "Optimizer steps for so many passes"
     return min(max(passes*math.ceil(examples/batch_size), low), high)
 
-# %% ../nbs/sizes.ipynb #041f0cd6
+# %% ../nbs/sizes.ipynb #f4bedf38
 _SMALL = 4000
 
-# %% ../nbs/sizes.ipynb #ab155b89
+# %% ../nbs/sizes.ipynb #931c787f
 def sizes_for(
     ixs:Interactions, # prepared, on the whole catalogue
     E:int # width of the item vectors
@@ -66,7 +72,7 @@ def sizes_for(
     rows.append(('evaluation.beams',30,'as in the preset beauty_cpu'))
     return [dict(setting=setting, value=value, why=why) for setting,value,why in rows]
 
-# %% ../nbs/sizes.ipynb #c05f518f
+# %% ../nbs/sizes.ipynb #a9ff0db1
 def changes_of(
     rows # from `sizes_for`
 )->dict: # what `Settings.update` takes
@@ -79,7 +85,7 @@ def changes_of(
         inner[name] = row['value']
     return changes
 
-# %% ../nbs/sizes.ipynb #b0237607
+# %% ../nbs/sizes.ipynb #ed4d88c5
 def _rqvae_sizes(N, E):
     small = N<_SMALL
     K,M = codewords_for(N)
@@ -95,36 +101,36 @@ def _rqvae_sizes(N, E):
         ('rqvae.training.every',max(steps//20, 1),'20 validations'),
         ('rqvae.training.lr',.003 if small else .001,_below(small))]
 
-# %% ../nbs/sizes.ipynb #ed04b6dc
+# %% ../nbs/sizes.ipynb #205e2574
 def _below(small): return f'{"fewer" if small else "more"} than {_SMALL:,} items'
 
-# %% ../nbs/sizes.ipynb #d1d0167a
+# %% ../nbs/sizes.ipynb #e7c36b7c
 def _limited(steps, low, high):
     "What to say of a number of steps at a limit"
     if steps==low: return f', but {low:,} steps at least'
     return f', but {high:,} steps at most: more may help' if steps==high else ''
 
-# %% ../nbs/sizes.ipynb #74e6a4f6
+# %% ../nbs/sizes.ipynb #45f7bf29
 def _sasrec_sizes(ixs, N):
     small = N<_SMALL
     max_len = length_for(ixs, 50)
     examples = windows_of(ixs, max_len)
     steps = steps_for(examples, 40, 128, 200, 20000)
     return [
-        ('sasrec.model.max_len',max_len,'95 of 100 histories are no longer; 50 at most'),
+        ('sasrec.model.max_len',max_len,_length(ixs, 50)),
         ('sasrec.model.dropout',.3 if small else .5,_below(small)),
         ('sasrec.training.steps',steps,_passes(40, examples, steps, 200, 20000)),
         ('sasrec.training.every',max(steps//20, 1),'20 validations, ended early by patience'),
         ('sasrec.training.average',_average(steps),'of the weights, in long trainings')]
 
-# %% ../nbs/sizes.ipynb #7bff5b5e
+# %% ../nbs/sizes.ipynb #8636eb48
 def _passes(passes, examples, steps, low, high):
     return f'{passes} passes over {examples:,} windows{_limited(steps, low, high)}'
 
-# %% ../nbs/sizes.ipynb #64acb413
+# %% ../nbs/sizes.ipynb #1cbfe8a2
 def _average(steps): return .999 if steps>=3000 else 0.
 
-# %% ../nbs/sizes.ipynb #2a9ff8d0
+# %% ../nbs/sizes.ipynb #153b4582
 def _tiger_sizes(ixs, N):
     small = N<_SMALL
     max_len = length_for(ixs, 20)
@@ -137,7 +143,7 @@ def _tiger_sizes(ixs, N):
         ('tiger.model.d_head',d//heads,'the width, shared by the heads'),
         ('tiger.model.d_ff',d_ff,_below(small)),
         ('tiger.model.layers',2,'as in the preset beauty_cpu'),
-        ('tiger.model.max_len',max_len,'95 of 100 histories are no longer; 20 at most'),
+        ('tiger.model.max_len',max_len,_length(ixs, 20)),
         ('tiger.model.causal',True,'one pass trains on all items of a window'),
         ('tiger.training.batch_size',64,'as in the preset beauty_cpu'),
         ('tiger.training.steps',steps,_passes(23, examples, steps, 800, 12000)),
@@ -147,7 +153,7 @@ def _tiger_sizes(ixs, N):
         ('tiger.training.valid_users',4000,'enough to choose by'),
         ('tiger.training.average',_average(steps),'of the weights, in long trainings')]
 
-# %% ../nbs/sizes.ipynb #e3226204
+# %% ../nbs/sizes.ipynb #2d49e9f0
 def _rq_transformer_sizes(ixs, N):
     small = N<_SMALL
     max_len = length_for(ixs, 50)
@@ -158,7 +164,7 @@ def _rq_transformer_sizes(ixs, N):
         ('rq_transformer.model.d',d,_below(small)),
         ('rq_transformer.model.d_ff',d_ff,_below(small)),
         ('rq_transformer.model.dropout',.2 if small else .4,_below(small)),
-        ('rq_transformer.model.max_len',max_len,'95 of 100 histories are no longer; 50 at most'),
+        ('rq_transformer.model.max_len',max_len,_length(ixs, 50)),
         ('rq_transformer.training.steps',steps,_passes(12, examples, steps, 400, 5000)),
         ('rq_transformer.training.lr',.004 if small else .002,_below(small)),
         ('rq_transformer.training.warmup',steps//7,'a seventh of the steps'),

@@ -59,7 +59,7 @@ READING_ORDER = {
         'foundations/checkpoints'],
     'Five steps': [
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
-        '05_tiger', 'changes', 'recommender', 'sizes', 'pipeline'],
+        '05_tiger', 'changes', 'recommender', 'sizes', 'pipeline', 'check'],
     'Beyond the papers': ['beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion'],
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
