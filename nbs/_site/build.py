@@ -51,7 +51,7 @@ READING_ORDER = {
     'How do I ...': [
         'how_to/own_data', 'how_to/new_items', 'how_to/protocol', 'how_to/strong_sasrec',
         'how_to/collisions', 'how_to/codebook_collapse', 'how_to/slow_decoding',
-        'how_to/processes'],
+        'how_to/tensorboard', 'how_to/processes'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/splits', 'foundations/evaluation', 'foundations/layers',
@@ -59,7 +59,8 @@ READING_ORDER = {
     'Five steps': [
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
         '05_tiger', 'recommender', 'pipeline'],
-    'Beyond the papers': ['beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion'],
+    'Beyond the papers': [
+        'beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion', 'beyond/look_inside'],
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
         'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables',
