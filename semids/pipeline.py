@@ -411,7 +411,8 @@ def run_semantic_ids(
     vectors_NC = model.codebooks_MKC[levels_M,codes_NM].sum(1).detach()
     spelt = [ids.spell(n) for n in range(len(codes_NM))]
     columns = _known_of(run, ids.item_ids[:PROJECTED])
-    columns['first code'] = [codes[0] for codes in spelt]
+    # a number: text of more than 50 values gets no colours there
+    columns['first code'] = ids.codes_NM[:PROJECTED,0].tolist()
     columns['first two codes'] = [' '.join(codes[:2]) for codes in spelt]
     columns['semantic ID'] = [' '.join(codes) for codes in spelt]
     _log_embedding(run, 'semantic_ids', vectors_NC, columns)
