@@ -63,25 +63,27 @@ class Explanation:
     "An item as the model writes it: its codes, their probabilities and their rivals"
     def __init__(self,
         item:str, # its raw id, or its title
-        rows:list # dicts with level, code, logp, place, of, items, example, is_taken
+        rows:list # dicts with code, logp, place, of, items, example, is_taken
     ):
         self.item = item
         self.rows = rows
 
-    @property
-    def logp(self)->float:
-        "Log-probability of the item: the sum over its codes"
-        return sum(row['logp'] for row in self.rows if row['is_taken'])
-
     def __repr__(self): return repr(self.table())
 
 # %% ../nbs/beyond/look_inside.ipynb #1005c015
+@patch(as_prop=True)
+def logp(self:Explanation)->float:
+    "Log-probability of the item: the sum over its codes"
+    return sum(row['logp'] for row in self.rows if row['is_taken'])
+
+# %% ../nbs/beyond/look_inside.ipynb #1005c016
 @patch
 def product(self:Explanation)->str:
     "The probability of the item, as the product that it is"
     factors = [f"{math.exp(row['logp']):.3f}" for row in self.rows if row['is_taken']]
     return f"{self.item}: {' · '.join(factors)} = {math.exp(self.logp):.4f}"
 
+# %% ../nbs/beyond/look_inside.ipynb #1005c017
 @patch
 def table(self:Explanation)->Table:
     "A row for each code: what was written has an arrow"
@@ -92,7 +94,7 @@ def table(self:Explanation)->Table:
                      'items':row['items'], 'one of them':row['example']})
     return Table(rows, digits=3, caption=self.product())
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c016
+# %% ../nbs/beyond/look_inside.ipynb #1005c018
 def level_rows(
     trie:Trie, # of the catalogue
     m:int, # codes written before
@@ -110,12 +112,12 @@ def level_rows(
         if j not in rivals and code_J[j]!=code: continue
         low,end = trie.leaves[m+1][node_J[j]:node_J[j]+2].tolist()
         rows.append(dict(
-            level=ascii_lowercase[m], code=f'<{ascii_lowercase[m]}_{code_J[j]}>',
-            logp=logp_J[j], place=place, of=len(order), items=end-low,
-            example=name_of(int(trie.item[low])), is_taken=code_J[j]==code))
+            code=f'<{ascii_lowercase[m]}_{code_J[j]}>', logp=logp_J[j], place=place,
+            of=len(order), items=end-low, example=name_of(int(trie.item[low])),
+            is_taken=code_J[j]==code))
     return rows
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c017
+# %% ../nbs/beyond/look_inside.ipynb #1005c019
 def explain(
     recommender, # a `Recommender` of TIGER or of the RQ-Transformer
     history, # raw item ids, oldest first; at least one
@@ -141,20 +143,17 @@ def explain(
             found += level_rows(ranker.trie, m, choice, code, n_rivals, name_of)
     return Explanation(name_of(row), found)
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c019
+# %% ../nbs/beyond/look_inside.ipynb #1005c021
 @patch
 def _repr_html_(self:Explanation)->str:
     "Bars, those of the item's own codes in colour"
-    lines = []
-    for before,row in zip([None]+self.rows, self.rows):
-        is_first = before is None or before['level']!=row['level']
-        style = ' style="border-top:1px solid"' if is_first and before else ''
-        lines.append(f'<tr{style}>{_drawn(row)}</tr>')
     heads = ('code','','probability','items','one of them')
     head = ''.join(f'<th style="text-align:left">{name}</th>' for name in heads)
-    return (f'<table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
+    body = ''.join(f'<tr>{_drawn(row)}</tr>' for row in self.rows)
+    return (f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
             f'<p><small>{html.escape(self.product())}</small></p>')
 
+# %% ../nbs/beyond/look_inside.ipynb #1005c022
 def _drawn(row):
     "The cells of a code"
     colour = '#4c78a8' if row['is_taken'] else '#80808080'
@@ -168,7 +167,7 @@ def _drawn(row):
     return ''.join(f'<td style="text-align:left;font-weight:{weight}">{cell}</td>'
                    for cell in cells)
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c027
+# %% ../nbs/beyond/look_inside.ipynb #1005c030
 class Tree:
     "A catalogue as its semantic IDs divide it: opens in a notebook, and is a short table as text"
     def __init__(self,
@@ -189,7 +188,7 @@ class Tree:
 
     def __repr__(self): return repr(self.table())
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c028
+# %% ../nbs/beyond/look_inside.ipynb #1005c031
 def tree(
     ids:SemanticIDs,
     titles=None, # dict of raw item id: title; None: ids alone are shown
@@ -206,7 +205,7 @@ def tree(
                          f'such as {missing[0]!r}; expected a group for each')
     return Tree(ids, titles, [groups[item] for item in item_ids], limit)
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c029
+# %% ../nbs/beyond/look_inside.ipynb #1005c032
 @patch
 def commonest(self:Tree,
     m:int, # depth of a node
@@ -217,6 +216,7 @@ def commonest(self:Tree,
     below = Counter(self.groups[row] for row in self.item[low:end])
     return below.most_common(1)[0]
 
+# %% ../nbs/beyond/look_inside.ipynb #1005c033
 @patch
 def table(self:Tree)->Table:
     "A row for each level: codes that exist, items below one, and purity"
@@ -231,7 +231,7 @@ def table(self:Tree)->Table:
         rows.append(row)
     return Table(rows, digits=3)
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c033
+# %% ../nbs/beyond/look_inside.ipynb #1005c037
 @patch
 def _repr_html_(self:Tree)->str:
     "Nested branches that open with a click"
@@ -244,7 +244,7 @@ def _repr_html_(self:Tree)->str:
     return (f'<div>{"".join(branches)}<p><small>{len(self.ids):,} items{note}, '
             f'under {n_first:,} first codes{groups}</small></p></div>')
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c034
+# %% ../nbs/beyond/look_inside.ipynb #1005c038
 @patch
 def branch(self:Tree,
     m:int, # depth of a node
@@ -266,7 +266,7 @@ def branch(self:Tree,
     return (f'<details style="margin-left:1.5em"><summary>{summary}</summary>'
             f'{inside}</details>')
 
-# %% ../nbs/beyond/look_inside.ipynb #1005c035
+# %% ../nbs/beyond/look_inside.ipynb #1005c039
 @patch
 def code(self:Tree,
     m:int, # depth of a node
@@ -276,6 +276,7 @@ def code(self:Tree,
     word = self.ids.spell(self.item[leaf])[m-1]
     return f'<code>{html.escape(word)}</code>'
 
+# %% ../nbs/beyond/look_inside.ipynb #1005c040
 @patch
 def leaf(self:Tree,
     m:int, # depth at which it is the only item

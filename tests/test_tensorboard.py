@@ -92,7 +92,8 @@ def test_projector_has_columns_to_colour_by(run):
 def test_projector_is_cut_and_a_tab_begins_no_column(run, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, 'PROJECTED', 7)
     monkeypatch.setattr(run, 'logs', tmp_path)
-    monkeypatch.setattr(pipeline, '_known_of', lambda run, ids: {'item': [f'{i}\t\n!' for i in ids]})
+    def with_tabs(run, ids): return {'item': [f'{i}\t\n!' for i in ids]}
+    monkeypatch.setattr(pipeline, '_known_of', with_tabs)
     pipeline.run_semantic_ids(run)
     rows = table(run, 'semantic_ids')
     assert len(rows) == 7
