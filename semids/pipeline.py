@@ -414,8 +414,9 @@ def run_sasrec(
     h_ND = item_embeddings(model, data.split.count_N)
     write_embeddings(h_ND, data.ixs.item_ids, run.folder)
     _keep_model(run, 'sasrec', model, found)
-    labels = data.ixs.item_ids[:PROJECTED].tolist()
-    _log_embedding(run, 'sasrec', h_ND[:PROJECTED], labels)
+    columns = _known_of(run, data.ixs.item_ids[:PROJECTED])
+    columns['training actions'] = data.split.count_N[:PROJECTED].tolist()
+    _log_embedding(run, 'sasrec', h_ND[:PROJECTED], columns)
 
 # %% ../nbs/pipeline.ipynb #697f2fc8
 def _keep_model(
@@ -438,12 +439,25 @@ def _log_embedding(
     run:Run,
     step:str, # whose logs
     vectors_NC, # one vector per item
-    labels, # (N,) one label per item, or one list of labels
-    header=None # names of the labels, if an item has several
+    columns:dict # name: a value per item; two columns at least
 ):
-    "Vectors with labels for TensorBoard's projector"
+    "Vectors for TensorBoard's projector, which labels and colours them by any of the columns"
+    # a tab or a new line in an id would begin another column, or another item
+    rows = [[' '.join(str(value).split()) for value in row] for row in zip(*columns.values())]
     with SummaryWriter(run.logs/f'{step}_logs') as w:
-        w.add_embedding(vectors_NC, metadata=labels, metadata_header=header, tag=step)
+        w.add_embedding(vectors_NC, metadata=rows, metadata_header=list(columns), tag=step)
+
+def _known_of(
+    run:Run,
+    item_ids # raw ids
+)->dict: # columns for `_log_embedding`
+    "What is known of some items"
+    columns = dict(item=list(item_ids))
+    if run.settings.data.vectors=='toy':
+        shop = run.load().shop
+        category_of = dict(zip(shop.interactions.item_ids, shop.categories))
+        columns['category'] = [category_of[item] for item in item_ids]
+    return columns
 
 # %% ../nbs/pipeline.ipynb #225d77b6
 def run_rqvae(
@@ -475,8 +489,13 @@ def run_semantic_ids(
     codes_NM = before_NM[:PROJECTED].long()
     levels_M = torch.arange(codes_NM.shape[1])
     vectors_NC = model.codebooks_MKC[levels_M,codes_NM].sum(1).detach()
-    labels = [[str(i),' '.join(ids.spell(n))] for n,i in enumerate(ids.item_ids[:PROJECTED])]
-    _log_embedding(run, 'semantic_ids', vectors_NC, labels, ['item','semantic ID'])
+    spelt = [ids.spell(n) for n in range(len(codes_NM))]
+    columns = _known_of(run, ids.item_ids[:PROJECTED])
+    # a number: text of more than 50 values gets no colours there
+    columns['first code'] = ids.codes_NM[:PROJECTED,0].tolist()
+    columns['first two codes'] = [' '.join(codes[:2]) for codes in spelt]
+    columns['semantic ID'] = [' '.join(codes) for codes in spelt]
+    _log_embedding(run, 'semantic_ids', vectors_NC, columns)
 
 # %% ../nbs/pipeline.ipynb #6684c720
 def run_conversion(

@@ -310,7 +310,7 @@ def latents(
 def codebook_health(
     model:RQVAE, # on any device
     x_NE:Tensor # content vectors of the catalogue, on the CPU
-)->tuple: # (N, M) codes; usage_0, ..., perplexity_0, ..., error_0, ...: a number for each level
+)->tuple: # (N, M) codes; codebook/usage_0, ..., codebook/error_0, ...: a number for each level
     "Usage and perplexity of each level, and the share of the squared length left after it"
     pieces = []
     # squared lengths, before the first level to after the last
@@ -325,7 +325,7 @@ def codebook_health(
     levels = dict(usage=usage_M, perplexity=perplexity_M, error=energy[1:]/energy[0])
     found = {}
     for name,value_M in levels.items():
-        for m,value in enumerate(value_M): found[f'{name}_{m}'] = value.item()
+        for m,value in enumerate(value_M): found[f'codebook/{name}_{m}'] = value.item()
     return codes_NM,found
 
 # %% ../nbs/01_rqvae.ipynb #c0new045
@@ -376,7 +376,7 @@ def train_rqvae(
     def mend(model, step):
         # from the step alone, so that a training that goes on after it was killed draws the same
         g = torch.Generator().manual_seed(seed*1_000_003+step)
-        return dict(revived=revive(model, latents(model, x_NE), g))
+        return {'codebook/revived':revive(model, latents(model, x_NE), g)}
     def validate(model): return measure(model, items, training.batch_size)
     found = fit(model, batches, training, validate, before_validation=mend,
                 checkpoints=checkpoints, logs=logs, precision=precision, cpu=cpu, seed=seed)
@@ -388,11 +388,12 @@ def measure(
     model:RQVAE, # on any device
     items:list, # content vectors of the catalogue; with alpha also the collaborative embeddings
     batch_size:int # as in training
-)->dict: # 'score', 'collision_rate', numbers for each level
+)->dict: # 'score', 'information_loss', 'codebook/collision_rate', numbers for each level
     "What is logged of an RQ-VAE at a validation"
     codes_NM,found = codebook_health(model, items[0])
-    score = -information_loss(model, items, batch_size)
-    return dict(score=score, collision_rate=collision_rate(codes_NM)) | found
+    lost = information_loss(model, items, batch_size)
+    found['codebook/collision_rate'] = collision_rate(codes_NM)
+    return dict(score=-lost, information_loss=lost) | found
 
 # %% ../nbs/01_rqvae.ipynb #16b65549
 def check_distinct(

@@ -51,7 +51,7 @@ READING_ORDER = {
     'How do I ...': [
         'how_to/own_data', 'how_to/new_items', 'how_to/protocol', 'how_to/strong_sasrec',
         'how_to/collisions', 'how_to/codebook_collapse', 'how_to/slow_decoding',
-        'how_to/processes'],
+        'how_to/tensorboard', 'how_to/processes'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/catalogue', 'foundations/preparation', 'foundations/splits',
@@ -59,8 +59,10 @@ READING_ORDER = {
         'foundations/checkpoints'],
     'Five steps': [
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
-        '05_tiger', 'changes', 'recommender', 'sizes', 'pipeline', 'check'],
-    'Beyond the papers': ['beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion'],
+        '05_tiger'],
+    'Run it, use it': ['recommender', 'changes', 'sizes', 'pipeline', 'check'],
+    'Beyond the papers': [
+        'beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion', 'beyond/look_inside'],
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
         'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables',
