@@ -38,7 +38,7 @@ from .errors import InputError, exit_code, reading
 from .evaluation import Evaluation, Markov, Popularity, compare
 from .files import file_hash, read_json, write_beside, write_json
 from .fusion import choose_weights
-from .interactions import Interactions, read_interactions
+from .interactions import Interactions, check_columns, read_interactions
 from .items import (
     ItemVectors, TextEncoder, encode_text, read_item_vectors, vector_shards)
 from .neighbours import NeighboursSettings, find_neighbours, write_neighbours
@@ -1111,13 +1111,14 @@ def run_pipeline(
 def _as_file(
     table, # a path, or a frame
     path:Path, # where a frame is written
-    columns=None # names of those that are needed; None: all
+    columns=None # user, item and time of actions: only these are needed; None: all
 )->str: # path of a file
     "A table as a file; `InputError` if it is neither a file nor a table"
     if isinstance(table, (str,Path)): return str(Path(table).resolve())
     with reading(path.stem, 'a table'): table = pa.table(table)
-    there = set(table.column_names)
-    if columns is not None: table = table.select([name for name in columns if name in there])
+    if columns is not None:
+        check_columns(table.schema, *columns, path.stem)
+        table = table.select([name for name in columns if name])
     with reading(path.stem, 'a table'), write_beside(path) as part:
         pa.parquet.write_table(table, part)
     return str(path.resolve())
@@ -1136,7 +1137,7 @@ def own_run(
     data = {key:_plain_setting(value) for key,value in data.items()}
     settings = RunSettings().update(dict(name=name), 'name')
     folder = Path(out)/'checkpoints'/name
-    needed = [data.get(key, key) for key in ('user','item','time')]
+    needed = [data.get(key, key) or None for key in ('user','item','time')]
     files = dict(interactions=_as_file(actions, folder/'data'/'actions.parquet', needed))
     if items is not None: files['items'] = _as_file(items, folder/'data'/'items.parquet')
     settings = settings.update(dict(data=files|data), 'data')
