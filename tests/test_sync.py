@@ -45,7 +45,7 @@ def test_readme_is_the_index(copy):
 order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'splits', 'toy_shop',
          'processes', 'evaluation', 'checkpoints', 'layers', 'training', 'sasrec', 'rqvae',
          'semantic_ids', 'conversion', 'beam_search', 'tiger', 'rq_transformer',
-         'neighbours', 'fusion', 'recommender', 'pipeline']
+         'neighbours', 'fusion', 'hugging_face', 'exchange', 'recommender', 'pipeline']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"

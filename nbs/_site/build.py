@@ -60,6 +60,7 @@ READING_ORDER = {
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
         '05_tiger', 'recommender', 'pipeline'],
     'Beyond the papers': ['beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion'],
+    'Other software': ['beyond/hugging_face', 'beyond/exchange'],
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
         'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables',
