@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa, pyarrow.parquet
+import pyarrow as pa, pyarrow.compute, pyarrow.parquet
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,8 +24,9 @@ from .evaluation import Evaluation
 from .files import parquet_sizes, read_lines, write_beside, write_json
 from .interactions import Interactions, as_ids, read_interactions
 from .items import ItemVectors, read_item_vectors
-from .semantic_ids import (
-    SemanticIDs, add_collision_code, group_sizes, is_integer, read_any_json, read_by_line, write_ids)
+from semids.semantic_ids import (
+    SemanticIDs, add_collision_code, group_sizes, is_integer, read_any_json, read_by_line,
+    write_ids)
 
 # %% ../nbs/beyond/exchange.ipynb #exa0e221
 def unique_ids(
@@ -83,13 +84,14 @@ def read_items(
     K:int|None=None # codewords per level; None: what `write_items` said, or as many as are needed
 )->SemanticIDs: # made unique if items share codes
     "Items and codes from Parquet; `InputError` for codes that are no integers"
-    codes_NM = read_item_vectors(path, vector_column='codes')
-    whole_NM = codes_NM.vectors_NE.astype(np.int64)
-    if (whole_NM!=codes_NM.vectors_NE).any() or (whole_NM>=2**24).any():
+    found = read_item_vectors(path, vector_column='codes')
+    codes_NM = found.vectors_NE
+    # beyond 2**24 not every whole number is a float32
+    if (codes_NM!=np.floor(codes_NM)).any() or (codes_NM>=2**24).any():
         raise InputError(f'{path}: codes are not whole numbers below {2**24}')
     said = (pa.parquet.read_schema(path).metadata or {}).get(b'K', b'')
     if K is None and re.fullmatch(b'[1-9][0-9]{0,8}', said): K = int(said)
-    return unique_ids(codes_NM.item_ids, whole_NM, K, str(path))
+    return unique_ids(found.item_ids, codes_NM.astype(np.int64), K, str(path))
 
 # %% ../nbs/beyond/exchange.ipynb #ex8b1c67
 def write_dataset(
@@ -104,15 +106,22 @@ def write_dataset(
                          'drop them with `replace(ixs, times_A=None)`')
     histories = {user:rows.tolist() for user,rows in zip(ixs.user_ids.tolist(), ixs)}
     write_json(f'{path}.inter.json', histories)
-    if ids is not None:
+    if ids:
         codes_NM = ids.rows_for(ixs.item_ids, ixs.source)
         write_ids(SemanticIDs(np.arange(len(codes_NM)), codes_NM, ids.K), f'{path}.index.json')
-    if vectors is not None:
+    if vectors:
         vectors_NE = vectors.rows_for(ixs.item_ids, ixs.source)
         with write_beside(f'{path}.emb.npy') as part, open(part, 'wb') as file:
             np.save(file, vectors_NE, allow_pickle=False)
-    lines = [f'{item}\t{n}\n' for n,item in enumerate(ixs.item_ids.tolist())]
-    with write_beside(f'{path}.item2id') as part:
+    _write_names(ixs.item_ids, f'{path}.item2id')
+
+# %% ../nbs/beyond/exchange.ipynb #ex0b67ea
+def _write_names(item_ids, path):
+    "Raw id, tab, number: a line for each item; `InputError` for an id that breaks a line"
+    broken = [item for item in item_ids.tolist() if re.search('[\r\n]', item)]
+    if broken: raise InputError(f'{path}: item {broken[0]!r} holds a line end; expected none')
+    lines = [f'{item}\t{n}\n' for n,item in enumerate(item_ids.tolist())]
+    with write_beside(path) as part:
         part.write_text(''.join(lines), encoding='utf-8', newline='\n')
 
 # %% ../nbs/beyond/exchange.ipynb #exfd59b1
@@ -121,52 +130,57 @@ def read_dataset(
 )->tuple: # Interactions; SemanticIDs, None without a file; ItemVectors, None without a file
     "A data set of LC-Rec, LETTER or MiniOneRec; `InputError` if histories are missing"
     path = Path(path)
-    places = {name:path.with_name(path.name+name) for name in ('.inter.json','.index.json','.item2id')}
-    if not places['.inter.json'].is_file():
-        raise InputError(f"{places['.inter.json']}: no such file; expected the histories")
-    named = _names(places['.item2id'])
-    ixs = _renamed(read_interactions(places['.inter.json']), named)
-    ids = None
-    if places['.index.json'].is_file():
-        ids = read_index(places['.index.json'])
-        ids = unique_ids(named(ids.item_ids, ids.source), ids.codes_NM, ids.K, ids.source)
-    return ixs, ids, _read_emb(path, named)
+    inter,index,names = [path.with_name(f'{path.name}.{kind}')
+                         for kind in ('inter.json','index.json','item2id')]
+    if not inter.is_file(): raise InputError(f'{inter}: no such file; expected the histories')
+    name_of = _read_names(names)
+    ixs = _renamed(read_interactions(inter), name_of)
+    ids = read_index(index) if index.is_file() else None
+    if ids and name_of:
+        item_ids = _named(ids.item_ids, name_of, ids.source)
+        ids = unique_ids(item_ids, ids.codes_NM, ids.K, ids.source)
+    return ixs, ids, _read_emb(path, name_of)
 
-# %% ../nbs/beyond/exchange.ipynb #ex9741dd
-def _names(path):
-    "A function from numbers to raw ids: those of `item2id`, or the numbers themselves"
-    if not path.is_file(): return lambda numbers, source: numbers
+# %% ../nbs/beyond/exchange.ipynb #exf6ae2e
+def _read_names(path):
+    "Raw ids by number, as `item2id` has them; None without a file"
+    if not path.is_file(): return None
     name_of = {}
     for n,line in read_lines(path):
-        name,tab,number = line.rpartition('\t')
-        if not tab or not name or number in name_of:
+        name,_,number = line.rpartition('\t')
+        if not name or number in name_of:
             raise InputError(f'{path}, line {n}: {line[:40]!r}; expected raw id, tab, '
                              'and a number that was not there before')
         name_of[number] = name
-    def named(numbers, source):
-        unknown = [number for number in numbers.tolist() if number not in name_of]
-        if not unknown: return as_ids([name_of[number] for number in numbers.tolist()], str(path))
-        raise InputError(f'{source}: item {unknown[0]!r} is not in {path}')
-    return named
+    return name_of
 
-def _renamed(ixs, named):
+# %% ../nbs/beyond/exchange.ipynb #ex920e6e
+def _named(numbers, name_of, source):
+    "Raw ids in place of numbers"
+    if name_of is None: return numbers
+    unknown = [number for number in numbers.tolist() if number not in name_of]
+    if unknown: raise InputError(f'{source}: item {unknown[0]!r} is not in the item2id file')
+    return as_ids([name_of[number] for number in numbers.tolist()], source)
+
+def _renamed(ixs, name_of):
     "The same histories under the raw ids of the items"
-    item_ids = named(ixs.item_ids, ixs.source)
-    if item_ids is ixs.item_ids: return ixs
+    if name_of is None: return ixs
+    items_A = _named(ixs.item_ids, name_of, ixs.source)[ixs.items_A]
     users_A = ixs.user_ids.repeat(ixs.lengths_U)
-    new = Interactions.from_flat(users_A, item_ids[ixs.items_A], source=ixs.source)
-    return replace(new, order=ixs.order)
+    return replace(Interactions.from_flat(users_A, items_A, source=ixs.source), order=ixs.order)
 
-def _read_emb(path, named):
+# %% ../nbs/beyond/exchange.ipynb #exddb94a
+def _read_emb(path, name_of):
     "The vectors of a data set; None if there are none"
     files = sorted(path.parent.glob(f'{path.name}.emb*.npy'))
     if not files: return None
-    if len(files)>1:
-        raise InputError(f'{path}: {len(files)} files of vectors, {[f.name for f in files]}; '
-                         'expected one')
-    # only the file knows how many rows it has
-    n_rows = np.load(files[0], mmap_mode='r', allow_pickle=False).shape[0]
-    return read_item_vectors(files[0], named(np.arange(n_rows).astype(str), str(files[0])))
+    if len(files)>1: raise InputError(f'{path}: vectors in {[f.name for f in files]}; expected one')
+    # only the file knows how many rows it has; a row takes a byte at least
+    with reading(files[0], 'item vectors'):
+        n_rows = len(np.load(files[0], mmap_mode='r', allow_pickle=False))
+        if n_rows>files[0].stat().st_size: raise ValueError('rows without numbers')
+    numbers = np.arange(n_rows).astype(str)
+    return read_item_vectors(files[0], _named(numbers, name_of, str(files[0])))
 
 # %% ../nbs/beyond/exchange.ipynb #ex7b12ba
 def trie_arrays(
@@ -183,23 +197,21 @@ def trie_arrays(
     trie = Trie(ids.codes_NM)
     token = [tokens_MK[m,trie.code[m].long()] for m in range(M)]
     state,n_states = _states(trie, token[0], V)
-    edges = [torch.stack([token[m],state[m]], 1) for m in range(1, M)]
     n_children = torch.zeros(n_states, dtype=torch.long)
     for m in range(1, M): n_children[state[m-1]] = trie.first[m].diff().long()
     begin = F.pad(n_children.cumsum(0), (1,0))
     # who reads past the last row reads padding
-    padding = torch.tensor([V,0]).expand(V, -1)
-    found = dict(packed_csr=torch.cat([*edges,padding]), indptr=torch.cat([begin,begin[-1:]+V]),
+    rows = [torch.stack([token[m],state[m]], 1) for m in range(1, M)]
+    rows.append(torch.tensor([V,0]).expand(V, -1))
+    found = dict(packed_csr=torch.cat(rows), indptr=torch.cat([begin,begin[-1:]+V]),
                  layer_max_branches=torch.tensor(trie.width), tokens_MK=tokens_MK)
-    found = {name:t.int() for name,t in found.items()}
-    return found | dict(start_mask=_at(token[0], True, V)) | _dense(trie, token, state, V, dense)
+    return {name:t.int() for name,t in found.items()} | _tables(trie, token, state, V, dense)
 
 # %% ../nbs/beyond/exchange.ipynb #ex6dc420
 def _check_tokens(ids, tokens_MK, V, dense):
     "`InputError` if tokens cannot stand for codes, or if a table would be too large"
-    shape = tuple(tokens_MK.shape)
-    if shape!=(ids.M,ids.K) or not is_integer(tokens_MK):
-        raise InputError(f'tokens are {tokens_MK.dtype} of shape {shape}; '
+    if tokens_MK.shape!=(ids.M,ids.K) or not is_integer(tokens_MK):
+        raise InputError(f'tokens are {tokens_MK.dtype} of shape {tuple(tokens_MK.shape)}; '
                          f'expected integers of shape {(ids.M,ids.K)}')
     if (tokens_MK.diff(dim=1)<=0).any() or tokens_MK.min()<0 or tokens_MK.max()>=V:
         raise InputError(f'tokens: expected 0 to {V-1}, ascending in each level')
@@ -207,6 +219,7 @@ def _check_tokens(ids, tokens_MK, V, dense):
         raise InputError(f'dense is {dense}; expected 1 to {ids.M-1}, one less than there are '
                          f'levels, and at most {2**28:,} entries of {V} tokens')
 
+# %% ../nbs/beyond/exchange.ipynb #ex1a8a2c
 def _states(trie, token_X, V):
     "For each level the numbers of its nodes, and how many numbers there are"
     state = [token_X+1]
@@ -218,18 +231,17 @@ def _states(trie, token_X, V):
     # nothing comes after an item
     return [*state, torch.zeros(len(trie), dtype=torch.long)], n_states
 
-def _at(places, value, *shape):
-    "A tensor with a value at some places"
-    found = torch.zeros(shape, dtype=torch.bool if value is True else torch.int32)
-    found[places] = value if value is True else value.int()
-    return found
-
-def _dense(trie, token, state, V, dense):
-    "The tables of the first levels"
-    def for_leaves(m, x): return x.repeat_interleave(trie.leaves[m+1].diff())
-    paths = tuple(for_leaves(m, token[m]) for m in range(dense))
-    return dict(dense_mask=_at(paths, True, *[V]*dense),
-                dense_states=_at(paths, for_leaves(dense-1, state[dense-1]), *[V]*dense))
+# %% ../nbs/beyond/exchange.ipynb #ex1d718a
+def _tables(trie, token, state, V, dense):
+    "What may come first, and the tables of the first levels"
+    def of_leaves(m, x_X): return x_X.repeat_interleave(trie.leaves[m+1].diff())
+    paths = tuple(of_leaves(m, token[m]) for m in range(dense))
+    states = torch.zeros([V]*dense, dtype=torch.int32)
+    states[paths] = of_leaves(dense-1, state[dense-1]).int()
+    starts = torch.zeros(V, dtype=torch.bool)
+    starts[token[0]] = True
+    # 0 is the end of an item, to which no first tokens lead
+    return dict(start_mask=starts, dense_mask=states>0, dense_states=states)
 
 # %% ../nbs/beyond/exchange.ipynb #exf243e5
 def write_trie(
@@ -248,16 +260,24 @@ def write_trie(
 def read_trie(
     path # as `write_trie` left it
 )->SemanticIDs:
-    "The items of a trie; `InputError` if its arrays do not lead to as many items as it names"
+    "The items of a trie; `InputError` if its arrays are not those of the items that it names"
     tensors,about = read_tensors(path)
     names = {'packed_csr','indptr','layer_max_branches','start_mask','dense_mask','dense_states',
              'tokens_MK'}
     if set(tensors)!=names or not isinstance(about, dict) or 'item_ids' not in about:
         raise InputError(f'{path}: holds {sorted(tensors)}; expected the arrays of a trie')
+    V = len(tensors['start_mask'])
+    dense = tensors['dense_mask'].ndim
+    if tensors['dense_mask'].shape!=(V,)*dense:
+        raise InputError(f'{path}: the tables are not for {V} tokens')
     with reading(path, 'a trie'):
         item_ids = as_ids(about['item_ids'], str(path))
         codes_NM = follow(tensors, len(item_ids), str(path))
-        return SemanticIDs(item_ids, codes_NM, tensors['tokens_MK'].shape[1], str(path))
+        tokens_MK = tensors['tokens_MK']
+        ids = SemanticIDs(item_ids, codes_NM, tokens_MK.shape[1], str(path))
+        expected = trie_arrays(ids, tokens_MK, V, dense)
+    if all(torch.equal(t, tensors[name]) for name,t in expected.items()): return ids
+    raise InputError(f'{path}: its arrays contradict each other')
 
 # %% ../nbs/beyond/exchange.ipynb #ex9162e3
 def follow(
@@ -278,12 +298,13 @@ def follow(
         # place in the rows: that of the first child, then one after another
         skipped_X = begin[state_X]-(n_X.cumsum(0)-n_X)
         at_X = skipped_X.repeat_interleave(n_X)+torch.arange(int(n_X.sum()))
-        token_X,state_X = arrays['packed_csr'][at_X].long().T
+        token_X,state_X = arrays['packed_csr'][at_X].long().T.contiguous()
         code_X = _code(level_K, token_X, source)
         codes_Xm = torch.cat([codes_Xm.repeat_interleave(n_X, 0), code_X[:,None]], 1)
     if len(codes_Xm)!=N: raise InputError(f'{source}: {len(codes_Xm)} ways; expected {N} items')
     return codes_Xm
 
+# %% ../nbs/beyond/exchange.ipynb #ex53f1ef
 def _code(level_K, token_X, source):
     "The codes of some tokens of a level; `InputError` if one is of another level"
     code_X = torch.searchsorted(level_K, token_X).clamp(max=len(level_K)-1)
@@ -304,6 +325,7 @@ def run_of(
     lists = [[items[r] for r in rows if r>=0] for rows in evaluation.items_Uk.tolist()]
     return _run(users, lists, [items[r] for r in evaluation.target_U.tolist()])
 
+# %% ../nbs/beyond/exchange.ipynb #ex842655
 def _run(users, lists, targets):
     "Two dicts; scores are places, counted from the end"
     run = {user:dict(zip(items, range(len(items), 0, -1))) for user,items in zip(users, lists)}
@@ -324,5 +346,10 @@ def read_run(
                          'expected user, target, items, seen_masked')
     with reading(path, 'lists of items'):
         table = table.filter(pa.compute.equal(table['seen_masked'], mask_seen))
-        columns = [table[name].to_pylist() for name in ('user','items','target')]
-    return _run(*columns)
+        if not len(table): raise InputError(f'{path}: no lists with seen_masked={mask_seen}')
+        users,targets = [as_ids(table[name], name).tolist() for name in ('user','target')]
+        lists = table['items'].combine_chunks()
+        if lists.null_count: raise ValueError('a user without a list')
+        ends_U = np.cumsum(pa.compute.list_value_length(lists).to_pylist())
+        lists = np.split(as_ids(lists.flatten(), 'items'), ends_U[:-1])
+        return _run(users, [items.tolist() for items in lists], targets)
