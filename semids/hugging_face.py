@@ -83,8 +83,9 @@ def to_hf(
     "The same model as a `transformers` T5, with the same weights; warns if its encoder is causal"
     from transformers import GenerationConfig, T5ForConditionalGeneration
     config = hf_config(model)
-    # transformers 5 sets it to True, whatever it was told
+    # two tables, and no scaling between them: versions of transformers 5 hear it only now
     config.tie_word_embeddings = False
+    config.scale_decoder_outputs = False
     theirs = T5ForConditionalGeneration(config)
     # encoder and decoder read the same table
     theirs.set_input_embeddings(theirs.shared)
@@ -160,8 +161,8 @@ def __call__(self:TrieProcessor,
     logp_XJ = child_logp(scores, child_XJ, token_XJ)
     # the rules know users, and W rows belong to each
     B = 1 if self.rules.seen_BT is None else len(self.rules.seen_BT)
-    below_BQ = self.rules.count_below(m+1, child_XJ.view(B, -1))
-    may_XJ = (child_XJ>=0) & (below_BQ.view(child_XJ.shape)>0)
+    below = self.rules.count_below(m+1, child_XJ.view(B, -1))
+    may_XJ = (child_XJ>=0) & (below.view(child_XJ.shape)>0)
     # token 0 is never written: it takes what may not come out
     token_XJ = token_XJ.where(may_XJ, 0)
     nothing = torch.full_like(scores, -torch.inf)
