@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TIGER_TRAINING', 'TIGERSettings', 'TIGER', 'check_codes', 'cross_entropy', 'exact_scores', 'TIGERRecommender',
            'tiger_batches', 'one_target', 'all_targets', 'GeneratorTraining', 'TIGERTraining', 'train_tiger',
-           'hf_weights', 'hf_block', 'to_hf', 'NextCode', 'add_cached_attention']
+           'NextCode', 'add_cached_attention']
 
 # %% ../nbs/05_tiger.ipynb #2f440937
 from dataclasses import dataclass
@@ -393,60 +393,6 @@ def train_tiger(
     found = fit(model, batches, training, validate, checkpoints=checkpoints, logs=logs,
                 precision=precision, cpu=cpu, seed=seed)
     return model, found
-
-# %% ../nbs/05_tiger.ipynb #3bae7a90
-def hf_weights(
-    model:TIGER # trained or not
-)->dict: # name in `transformers`: tensor
-    "The weights of a TIGER under the names of `transformers`' T5"
-    weights = {'shared.weight':model.embed.weight, 'lm_head.weight':model.head.weight}
-    for part in ('encoder','decoder'):
-        weights[f'{part}.embed_tokens.weight'] = model.embed.weight
-        weights[f'{part}.final_layer_norm.weight'] = getattr(model, f'{part}_norm').weight
-        # the first block holds the bias that all blocks share
-        bias = f'{part}.block.0.layer.0.SelfAttention.relative_attention_bias.weight'
-        weights[bias] = getattr(model, f'{part}_bias').table.weight
-        for i,block in enumerate(getattr(model, part)):
-            for name,weight in hf_block(block, cross=part=='decoder').items():
-                weights[f'{part}.block.{i}.layer.{name}.weight'] = weight
-    return {name:weight.detach().cpu() for name,weight in weights.items()}
-
-# %% ../nbs/05_tiger.ipynb #97139374
-def hf_block(
-    block:Block, # of a TIGER
-    cross:bool # does it attend to a memory?
-)->dict: # name in `transformers`, after 'layer.': tensor
-    "The weights of one block"
-    parts = [('SelfAttention', block.self_attention, block.self_attention_norm)]
-    if cross: parts.append(('EncDecAttention', block.cross_attention, block.cross_attention_norm))
-    weights = {}
-    for j,(name,attention,norm) in enumerate(parts):
-        weights[f'{j}.layer_norm'] = norm.weight
-        for w in 'qkvo': weights[f'{j}.{name}.{w}'] = getattr(attention, w).weight
-    last = len(parts)
-    weights[f'{last}.layer_norm'] = block.feed_forward_norm.weight
-    weights[f'{last}.DenseReluDense.wi'] = block.feed_forward.up.weight
-    weights[f'{last}.DenseReluDense.wo'] = block.feed_forward.down.weight
-    return weights
-
-# %% ../nbs/05_tiger.ipynb #e0787330
-def to_hf(
-    model:TIGER # trained or not; a causal one needs `block_causal_mask` as `attention_mask`
-): # transformers.T5ForConditionalGeneration
-    "The same model as a `transformers` T5, with the same weights; it reads and writes tokens"
-    # slow to import, and only needed here
-    from transformers import T5Config, T5ForConditionalGeneration
-    s = model.settings
-    config = T5Config(
-        vocab_size=model.n_tokens, d_model=s.d, d_kv=s.d_head, d_ff=s.d_ff, num_heads=s.heads,
-        num_layers=s.layers, num_decoder_layers=s.layers, dropout_rate=s.dropout,
-        feed_forward_proj='relu', tie_word_embeddings=False,
-        pad_token_id=0, decoder_start_token_id=0, eos_token_id=None)
-    # transformers 5 sets it to True, whatever it was told
-    config.tie_word_embeddings = False
-    theirs = T5ForConditionalGeneration(config)
-    theirs.load_state_dict(hf_weights(model))
-    return theirs.eval()
 
 # %% ../nbs/05_tiger.ipynb #74a9f5d8
 class NextCode:

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from semids.beam_search import Trie, beam_search
-from semids.tiger import TIGER, NextCode, TIGERSettings, to_hf
+from semids.hugging_face import to_hf
+from semids.tiger import TIGER, NextCode, TIGERSettings
 
 transformers = pytest.importorskip('transformers')
 

@@ -757,7 +757,7 @@ QUERIES = [
      'foundations/interactions.html#semids.interactions.Interactions.write'),
     ('recommend', 1, 'recommender.html#semids.recommender.Recommender.recommend'),
     ('recommend()', 1, 'recommender.html#semids.recommender.Recommender.recommend'),
-    ('export to Hugging Face', 1, '05_tiger.html#semids.tiger.to_hf'),
+    ('export to Hugging Face', 1, 'beyond/hugging_face.html'),
     ('how do I use my own data', 1, 'how_to/own_data.html'),
     ('cold start', 1, 'how_to/new_items.html'),
     ('why is decoding slow?', 1, 'how_to/slow_decoding.html'),

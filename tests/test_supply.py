@@ -89,7 +89,7 @@ def test_an_extra_is_imported_only_where_it_is_needed(name):
 @pytest.mark.parametrize('name', development)
 def test_what_development_imports_is_declared(name):
     known = modules_of(declared[''] | declared['dev'] | optional)
-    if name in benchmarks: known |= modules_of(peers)
+    if name in benchmarks or name == 'tests/test_exchange.py': known |= modules_of(peers)
     assert imported(development[name]) - own <= known
 
 def test_what_is_declared_is_imported():

@@ -63,6 +63,7 @@ READING_ORDER = {
     'Run it, use it': ['recommender', 'changes', 'sizes', 'pipeline', 'check'],
     'Beyond the papers': [
         'beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion', 'beyond/look_inside'],
+    'Other software': ['beyond/hugging_face', 'beyond/exchange'],
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
         'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables',

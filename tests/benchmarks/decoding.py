@@ -58,7 +58,7 @@ def nested_dicts(tokens_NM):
 
 def transformers(device, **how):
     import torch
-    from semids.tiger import to_hf
+    from semids.hugging_face import to_hf
     seqs,model,order = setting()
     theirs = to_hf(model).to(device)
     levels = torch.arange(M)

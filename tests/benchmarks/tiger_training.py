@@ -46,7 +46,7 @@ def ours(causal, precision):
 def transformers(precision, in_order=False):
     def make(device):
         import torch
-        from semids.tiger import to_hf
+        from semids.hugging_face import to_hf
         from semids.training import Batches
         seqs = sequences()
         model = tiger()
