@@ -301,9 +301,11 @@ def as_time(self:Interactions,
 # %% ../nbs/foundations/interactions.ipynb #ts500003
 def _refuse_moment(ixs, moment, what, microseconds):
     "`InputError` for a date among numbers, or a number among dates"
-    found,expected = 'a number','a date such as 2026-11-24'
+    found = 'a number'
+    expected = 'a date such as 2026-11-24'
     if microseconds is not None:
-        found,expected = 'a date',f'a number ({microseconds//10**6}, if they are seconds since 1970)'
+        found = 'a date'
+        expected = f'a number ({microseconds//10**6}, if they are seconds since 1970)'
     raise InputError(f'{ixs.source}: {what}={str(moment)!r} is {found}, and the times go '
                      f'{ixs.span()}; expected {expected}')
 
