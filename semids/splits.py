@@ -200,8 +200,8 @@ def report(self:Split)->list: # of dicts: what, users, items, actions
     count_N = self.count_N
     rows = [dict(what='for training', users=len(self.train), items=int((count_N>0).sum()),
                  actions=int(count_N.sum()))]
-    for part,examples in dict(validation=self.valid, test=self.test).items():
-        rows.append(dict(what=f'targets of the {part}', users=len(examples),
+    for part,examples in {'validation':self.valid, 'the test':self.test}.items():
+        rows.append(dict(what=f'targets of {part}', users=len(examples),
                          items=len(examples.target_X.unique()), actions=len(examples)))
     return rows
 

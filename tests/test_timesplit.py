@@ -234,7 +234,7 @@ def test_a_whole_run(whole):
     counts = {row['what']: row['users'] for row in metrics['protocol']['left']}
     assert counts['as read'] == 409
     assert counts['for training'] == len(expected['train'])
-    assert counts['targets of the validation'] == len(expected['valid'])
+    assert counts['targets of validation'] == len(expected['valid'])
     assert counts['targets of the test'] == len(expected['test'])
     found = {name: m['recall@10'] for name, m in metrics['seen masked'].items()}
     for name in ('Markov', 'SASRec', 'Fusion'): assert found[name] > found['Popularity']+.1
