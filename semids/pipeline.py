@@ -298,7 +298,8 @@ def _in_settings():
     try: yield
     except InputError as e:
         words = str(e).replace('time=None', 'data.time empty')
-        raise InputError(re.sub(r"\b(user|item|time|unmatched|valid_from|test_from)=(?=['C])", r'data.\1=', words)) from None
+        names = 'user|item|time|unmatched|valid_from|test_from'
+        raise InputError(re.sub(rf"\b({names})=(?=['C])", r'data.\1=', words)) from None
 
 # %% ../nbs/pipeline.ipynb #ts500302
 def _split(
