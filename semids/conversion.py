@@ -20,7 +20,7 @@ from .errors import InputError, reading
 from .files import write_beside
 from .interactions import Interactions, as_ids, match_ids, read_interactions
 from .semantic_ids import SemanticIDs, is_integer
-from .splits import Split, leave_one_out, split_histories
+from .splits import Split, leave_one_out
 
 # %% ../nbs/03_conversion.ipynb #707d5685
 def convert(
@@ -55,7 +55,7 @@ class Sequences:
 # %% ../nbs/03_conversion.ipynb #9b475b6a
 def _check_items(split):
     "`InputError` if an action is of no item"
-    items_A = split.train.items_A
+    items_A = split.items_A
     if not is_integer(items_A):
         raise InputError(f'{split.source}: items are {items_A.dtype}; expected integers')
     bad = ((items_A<0)|(items_A>=split.n_items)).nonzero()
@@ -82,25 +82,23 @@ def codes(self:Sequences,
 # %% ../nbs/03_conversion.ipynb #c0new008
 def make_sequences(
     ixs:Interactions, # whole histories
-    ids:SemanticIDs # of the same items, in any order
+    ids:SemanticIDs, # of the same items, in any order
+    split:Split|None=None # of these histories; None: leave-one-out
 )->Sequences:
     "Step 4: histories joined with semantic IDs by raw id; `InputError` if one side lacks an item"
     codes_NM = ids.rows_for(ixs.item_ids, ixs.source)
     in_order = replace(ids, item_ids=ixs.item_ids, codes_NM=codes_NM)
-    return Sequences(leave_one_out(ixs), in_order)
+    return Sequences(leave_one_out(ixs) if split is None else split, in_order)
 
 # %% ../nbs/03_conversion.ipynb #d54f3fde
 def write_sequences(
     seqs:Sequences, # what to write
     path # ends in `.safetensors`
 ):
-    "Sequences as safetensors: histories, where each begins, codes and raw ids of the items"
-    train = seqs.split.train
-    # the test's target is the last action of a user: after it the next history begins
-    end_U = seqs.split.test.end_X+1
-    offsets = torch.cat([train.start_X[:1], end_U])
-    tensors = dict(items_A=train.items_A, offsets=offsets, codes_NM=seqs.ids.codes_NM,
-                   item_ids=_as_bytes(seqs.ids.item_ids))
+    "Sequences as safetensors: histories, their targets, codes and raw ids of the items"
+    split = seqs.split
+    tensors = dict(items_A=split.items_A, offsets=split.offsets, targets_3U=split.targets_3U,
+                   codes_NM=seqs.ids.codes_NM, item_ids=_as_bytes(seqs.ids.item_ids))
     tensors = {name:t.contiguous() for name,t in tensors.items()}
     # the library writes several entries in an order of their own each time
     header = dict(K=str(seqs.ids.K))
@@ -138,17 +136,20 @@ def read_sequences(
     _check_layout(path, tensors)
     offsets = tensors['offsets'].long()
     _check_offsets(path, offsets, len(tensors['items_A']))
+    targets_3U = tensors['targets_3U'].long()
+    _check_targets(path, targets_3U, offsets)
     # no leading zeros and no number that an integer could not hold
     if not re.fullmatch('[1-9][0-9]{0,8}', header.get('K', '')):
         raise InputError(f"{path}: K={header.get('K')!r} in the header; "
                          'expected the number of codewords')
     item_ids = _from_bytes(tensors['item_ids'], path)
     ids = SemanticIDs(item_ids, tensors['codes_NM'], int(header['K']), str(path))
-    split = split_histories(ids.item_ids, tensors['items_A'], offsets, str(path))
+    split = Split(ids.item_ids, tensors['items_A'], offsets, targets_3U, str(path),
+                  rule='as in the file')
     return Sequences(split, ids)
 
 # %% ../nbs/03_conversion.ipynb #2f165f9c
-_AXES = dict(items_A=1, offsets=1, codes_NM=2, item_ids=1)
+_AXES = dict(items_A=1, offsets=1, targets_3U=2, codes_NM=2, item_ids=1)
 
 def _check_layout(path, tensors):
     "`InputError` unless the file holds the tensors that it should, each of integers"
@@ -163,14 +164,33 @@ def _check_layout(path, tensors):
             raise InputError(f'{path}: {name} are {t.dtype}; expected {expected}')
 
 def _check_offsets(path, offsets, A):
-    "`InputError` unless the histories cover all actions, each at least three"
+    "`InputError` unless the histories cover all actions, each at least one"
     ends = [int(offsets[0]),int(offsets[-1])] if len(offsets) else []
     if len(offsets)<2 or ends!=[0,A]:
         raise InputError(f'{path}: {len(offsets)} offsets, first and last {ends}; '
                          f'expected 0 to {A}, the number of actions')
     # compared and not subtracted: a difference of large numbers could overflow
-    short_U = ((offsets[1:]<offsets[:-1])|(offsets[1:]-offsets[:-1]<3)).nonzero()
-    if len(short_U):
-        u = int(short_U[0])
+    empty_U = (offsets[1:]<=offsets[:-1]).nonzero()
+    if len(empty_U):
+        u = int(empty_U[0])
         raise InputError(f'{path}: history {u} goes from action {offsets[u]} to {offsets[u+1]}; '
-                         'expected at least three actions')
+                         'expected at least one action')
+
+# %% ../nbs/03_conversion.ipynb #ts500201
+def _check_targets(path, targets_3U, offsets):
+    "`InputError` unless targets are actions of their users, and those of training come first"
+    expected = (3,len(offsets)-1)
+    if targets_3U.shape!=expected:
+        raise InputError(f'{path}: targets_3U has shape {tuple(targets_3U.shape)}; '
+                         f'expected {expected}')
+    is_none_3U = targets_3U==-1
+    is_own_3U = (targets_3U>=offsets[:-1]) & (targets_3U<offsets[1:])
+    # later than the latest target so far; -1 is before all
+    is_own_3U[1:] &= targets_3U[1:]>targets_3U.cummax(0).values[:-1]
+    wrong_U = (~(is_none_3U|is_own_3U).all(0)).nonzero()
+    if len(wrong_U):
+        u = int(wrong_U[0])
+        raise InputError(f'{path}: history {u} has targets {targets_3U[:,u].tolist()}; expected -1 '
+                         f'or actions {offsets[u]} to {offsets[u+1]-1}, in order')
+    if is_none_3U.all(1).any():
+        raise InputError(f'{path}: targets_3U has a row without a target; expected one at least')

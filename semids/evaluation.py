@@ -233,6 +233,7 @@ class Comparison:
     evaluations:dict # name: one Evaluation for each run
     baselines:tuple # the names among which the strongest is the one to beat
     mask_seen:bool # was what the user already has left out?
+    rule:str # of the split: who is tested on what
 
     @property
     def runs(self)->int:
@@ -334,7 +335,7 @@ def protocol(self:Comparison)->str:
     U = len(self._first[0].target_U)
     N = len(self._first[0].count_N)
     seen = 'left out' if self.mask_seen else 'kept'
-    says = f'leave-one-out, {U:,} users, all {N:,} items ranked, seen items {seen}'
+    says = f'{self.rule}, {U:,} users, all {N:,} items ranked, seen items {seen}'
     if self.runs>1: says += f'; mean of {self.runs} runs and sd between them'
     if self.strongest: says += f'; difference in Recall@{self.cutoff}, users resampled in pairs'
     return says
@@ -359,7 +360,7 @@ def compare(
         for name in names:
             found = evaluate(run[name], of_run.test, of_run.count_N, k, mask_seen)
             evaluations[name].append(found)
-    return Comparison(evaluations, tuple(baselines), mask_seen)
+    return Comparison(evaluations, tuple(baselines), mask_seen, splits[0].rule)
 
 # %% ../nbs/foundations/evaluation.ipynb #a281b381
 def _check_runs(runs, splits, names, baselines):
@@ -371,6 +372,8 @@ def _check_runs(runs, splits, names, baselines):
             raise InputError(f'run {n} has {list(run)}; expected {names}, as in the first')
     unknown = [name for name in baselines if name not in names]
     if unknown: raise InputError(f'baselines: {unknown} are not measured; expected some of {names}')
+    rules = {s.rule for s in splits}
+    if len(rules)>1: raise InputError(f'the splits are {sorted(rules)}; expected one rule for all')
     n_users = [len(s.test) for s in splits]
     if len(set(n_users))>1:
         raise InputError(f'the runs have {n_users} users; expected the same users in all')

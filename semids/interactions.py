@@ -207,6 +207,7 @@ class Interactions:
     source:str='memory' # where the data came from, for error messages
     order:str='as given' # where the order of a user's actions came from
     tie_order:str='as given' # how actions at equal times are ordered
+    time_unit:str='' # 'D', 's', 'ms', 'us' or 'ns' of a calendar; '': times were numbers
 
     def __len__(self): return len(self.user_ids)
 
@@ -227,17 +228,17 @@ class Interactions:
 
 # %% ../nbs/foundations/interactions.ipynb #1a7c7081
 def _as_times(values, where):
-    "Times as integers: a fraction counts in millionths; `InputError` for what is no point in time"
+    "Times as integers, and their unit; `InputError` for what is no point in time"
     with reading(where, 'times'): column = _time_column(values)
     _refuse_gaps(column, where)
-    if pa.types.is_floating(column.type): return _from_floats(column.to_numpy(), where)
+    if pa.types.is_floating(column.type): return _from_floats(column.to_numpy(), where), ''
     if _is_text(column.type): column = _from_words(column, where)
     kind = column.type
-    # Arrow counts the days of a date in 32 bits
-    if pa.types.is_date32(kind): column = column.cast(pa.int32())
-    is_time = pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-    if not is_time: raise InputError(f'{where} are {kind}; expected integers, timestamps or dates')
-    with reading(where, 'times'): return column.cast(pa.int64()).to_numpy()
+    unit = _unit_of(kind)
+    if unit is None: raise InputError(f'{where} are {kind}; expected integers, timestamps or dates')
+    # Arrow counts days in 32 bits
+    if unit=='D': column = column.cast(pa.int32())
+    with reading(where, 'times'): return column.cast(pa.int64()).to_numpy(), unit
 
 # %% ../nbs/foundations/interactions.ipynb #5020a0fe
 def _time_column(values):
@@ -251,6 +252,13 @@ def _time_column(values):
 def _is_text(kind):
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
+def _unit_of(kind):
+    "The unit in which a type of Arrow counts time; '': a number; None: it is no time"
+    if pa.types.is_integer(kind): return ''
+    if pa.types.is_timestamp(kind): return kind.unit
+    if pa.types.is_date32(kind): return 'D'
+    return 'ms' if pa.types.is_date64(kind) else None
+
 # %% ../nbs/foundations/interactions.ipynb #sp407019
 def _from_words(column, where):
     "Times that are written out: integers, or dates as ISO 8601 has them, with or without a zone"
@@ -261,7 +269,7 @@ def _from_words(column, where):
 
 # %% ../nbs/foundations/interactions.ipynb #sp450741
 def _from_floats(times, where):
-    "Floats as integers in the same order; `InputError` if there are none"
+    "Floats as integers, those with a fraction in millionths; `InputError` if there are none"
     times = times.astype(np.float64)
     wrong = ~np.isfinite(times)
     if wrong.any():
@@ -275,6 +283,49 @@ def _from_floats(times, where):
     if np.abs(scaled).max()>=2**63:
         raise InputError(f'{where} are as large as {np.abs(times).max()}; expected 64 bits at most')
     return scaled.astype(np.int64)
+
+# %% ../nbs/foundations/interactions.ipynb #ts500002
+# nanoseconds
+_UNITS = dict(D=86_400*10**9, s=10**9, ms=10**6, us=10**3, ns=1)
+
+@patch
+def as_time(self:Interactions,
+    moment, # a date or timestamp, also in words; an integer where the times were numbers
+    what:str='moment' # what to call it in an error message
+)->int: # in the unit of `times_A`
+    "A time so that exactly what is before the moment is less; `InputError` if none can be compared"
+    if self.times_A is None:
+        raise InputError(f'{self.source}: {what}={str(moment)!r}, and there are no times; '
+                         'expected a column or a file of them')
+    (time,),unit = _as_times([str(moment)], f'{what}={str(moment)!r}')
+    if bool(unit)!=bool(self.time_unit): _refuse_moment(self, moment, what, time if unit else None)
+    if not unit: return int(time)
+    # rounded up: noon is after all that happened on a day
+    return -(-int(time)*_UNITS[unit]//_UNITS[self.time_unit])
+
+# %% ../nbs/foundations/interactions.ipynb #ts500003
+def _refuse_moment(ixs, moment, what, microseconds):
+    "`InputError` for a date among numbers, or a number among dates"
+    found = 'a number'
+    expected = 'a date such as 2026-11-24'
+    if microseconds is not None:
+        found = 'a date'
+        expected = f'a number ({microseconds//10**6}, if they are seconds since 1970)'
+    raise InputError(f'{ixs.source}: {what}={str(moment)!r} is {found}, and the times go '
+                     f'{ixs.span()}; expected {expected}')
+
+# %% ../nbs/foundations/interactions.ipynb #ts500004
+@patch
+def span(self:Interactions)->str:
+    "From when to when the times go"
+    ends = _moments(np.array([self.times_A.min(),self.times_A.max()]), self.time_unit)
+    # days stay days, and nobody wants to read microseconds
+    if self.time_unit not in ('','D'): ends = ends.astype('datetime64[s]')
+    return f'from {ends[0]} to {ends[1]}'
+
+def _moments(times, unit):
+    "Integer times as dates of NumPy; numbers stay what they are"
+    return times.view(f'datetime64[{unit}]') if unit else times
 
 # %% ../nbs/foundations/interactions.ipynb #04d25c59
 def _check_lines(path):
@@ -563,14 +614,15 @@ def _write_parquet(ixs, path, at_once=2**20):
     user_A = np.repeat(np.arange(len(ixs), dtype=np.int32), ixs.lengths_U)
     users = pa.array(ixs.user_ids)
     items = pa.array(ixs.item_ids)
+    times_A = None if ixs.times_A is None else _moments(ixs.times_A, ixs.time_unit)
     fields = [('user',pa.string()), ('item',pa.string())]
-    if ixs.times_A is not None: fields.append(('time',pa.int64()))
+    if times_A is not None: fields.append(('time',pa.array(times_A[:0]).type))
     schema = pa.schema(fields)
     with write_beside(path) as part, pa.parquet.ParquetWriter(part, schema) as file:
         for begin in range(0, len(user_A), at_once):
             rows = slice(begin, begin+at_once)
             columns = [users.take(pa.array(user_A[rows])), items.take(pa.array(ixs.items_A[rows]))]
-            if ixs.times_A is not None: columns.append(pa.array(ixs.times_A[rows]))
+            if times_A is not None: columns.append(pa.array(times_A[rows]))
             file.write_table(pa.table(columns, schema=schema))
 
 # %% ../nbs/foundations/interactions.ipynb #cf7c3fed
@@ -635,7 +687,7 @@ def with_times(self:Interactions,
         times.append(_ascending(words, f'{path}, line {n}'))
     if len(times)!=len(self):
         raise InputError(f'{path}: {len(times)} lines; {self.source} has {len(self)} users')
-    return replace(self, times_A=np.concatenate(times))
+    return replace(self, times_A=np.concatenate(times), time_unit='')
 
 # %% ../nbs/foundations/interactions.ipynb #07906eff
 def _ascending(words, place):
@@ -785,8 +837,8 @@ def from_flat(cls:Interactions,
 )->Interactions:
     "Users in order of first appearance, their actions by time; `InputError` for unequal lengths"
     _check_lengths(users_A, items_A, times_A, source)
-    order = 'as given' if times_A is None else 'by time'
-    if times_A is not None: times_A = _as_times(times_A, f'{source}: times')
+    more = dict(source=source, order='as given' if times_A is None else 'by time')
+    if times_A is not None: times_A,more['time_unit'] = _as_times(times_A, f'{source}: times')
     users = _as_column(users_A, f'{source}: users')
     item_ids,rows_A = encode_ids(items_A, f'{source}: items')
     # the users of a log are as many as its actions, those of its runs are few
@@ -796,10 +848,10 @@ def from_flat(cls:Interactions,
     offsets = np.append(begin_R, len(users))
     # most files: each user has one run, and the runs are the histories
     if len(user_ids)==len(user_R) and not _goes_back(times_A, offsets):
-        return cls(user_ids[user_R], item_ids, offsets, rows_A, times_A, source, order)
+        return cls(user_ids[user_R], item_ids, offsets, rows_A, times_A, **more)
     order_U,order_A,offsets = _sorted(user_R, offsets, times_A)
     if times_A is not None: times_A = times_A[order_A]
-    return cls(user_ids[order_U], item_ids, offsets, rows_A[order_A], times_A, source, order)
+    return cls(user_ids[order_U], item_ids, offsets, rows_A[order_A], times_A, **more)
 
 # %% ../nbs/foundations/interactions.ipynb #645086e1
 def _check_lengths(users_A, items_A, times_A, source):

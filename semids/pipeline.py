@@ -54,7 +54,7 @@ from .sasrec import (SASREC_TRAINING, SASRecSettings, SequenceTraining, asked_us
 from .semantic_ids import SemanticIDSettings, health, make_ids, read_ids, write_ids
 from .settings import Settings, describe, option, shown
 from .sizes import changes_of, sizes_for
-from .splits import Split, leave_one_out
+from .splits import SPLITS, Split, leave_one_out, split_by_time
 from .tables import Table
 from .tiger import (
     TIGER_TRAINING, GeneratorTraining, TIGERSettings, TIGERTraining, train_tiger)
@@ -77,20 +77,41 @@ class DataSettings(Settings):
     vectors:str = option('', 'file of item vectors; empty: made from the catalogue')
     repeats:str = option('keep', 'what happens to repeated actions', among=REPEATS)
     unmatched:str = option('refuse', 'to actions on items without content', among=UNMATCHED)
-    min_user:int = option(3, 'actions a user must have; else all of them are left out', low=3)
+    min_user:int = option(3, 'actions a user must have; else all of them are left out', low=1)
     min_item:int = option(1, 'actions an item must have; else all of them are left out', low=1)
     cold:str = option('keep', 'what happens to items without an action', among=COLD)
     shuffle_ties:bool = option(False, 'put actions of equal time in random order, by the seed?')
+    split:str = option('leave-one-out', 'what is validated and tested', among=tuple(SPLITS))
+    valid_from:str = option('', 'by time: training ends, a date, or a number as in the file')
+    test_from:str = option('', 'by time: validation ends, and the test begins')
 
     def check(self):
+        _check_split(self)
         others = [name for name in ('times','items','vectors') if getattr(self, name)]
         if self.shuffle_ties: others.append('shuffle_ties')
+        if self.split=='by time': others.append('split')
         if self.interactions!='toy':
             if self.items or self.vectors: return
             raise InputError(f'interactions is {shown(self.interactions)}, items and vectors are '
                              'empty; expected a file of one of them')
         if others: raise InputError(f"interactions is 'toy', and {others[0]} is set; "
                                     'expected files of both, or neither')
+
+# %% ../nbs/pipeline.ipynb #ts500301
+def _check_split(data):
+    "`InputError` if the settings of a split do not go together"
+    by_time = data.split=='by time'
+    for name in ('valid_from','test_from'):
+        value = getattr(data, name)
+        if bool(value)!=by_time:
+            expected = 'a date or a number' if by_time else "split 'by time'"
+            raise InputError(f'{name} is {shown(value)}, and split is {shown(data.split)}; '
+                             f'expected {expected}')
+    if by_time and not (data.time or data.times):
+        raise InputError("split is 'by time', and time and times are empty; expected times")
+    if not by_time and data.min_user<3:
+        raise InputError(f'min_user is {data.min_user}; expected at least 3 where split is '
+                         "'leave-one-out'")
 
 # %% ../nbs/pipeline.ipynb #9495fe83
 @dataclass(frozen=True)
@@ -278,8 +299,18 @@ def _in_settings():
     try: yield
     except InputError as e:
         words = str(e).replace('time=None', 'data.time empty')
-        words = re.sub(r"\b(user|item|time|unmatched)=(?=['C])", r'data.\1=', words)
+        names = 'user|item|time|unmatched|valid_from|test_from'
+        words = re.sub(rf"\b({names})=(?=['C])", r'data.\1=', words)
         raise InputError(words) from None
+
+# %% ../nbs/pipeline.ipynb #ts500302
+def _split(
+    ixs:Interactions, # of `Run.histories`
+    data:DataSettings
+)->Split:
+    "What is for training, validation and test"
+    if data.split=='leave-one-out': return leave_one_out(ixs)
+    with _in_settings(): return split_by_time(ixs, data.valid_from, data.test_from)
 
 # %% ../nbs/pipeline.ipynb #b5bba3ce
 @patch
@@ -292,7 +323,9 @@ def load(self:Run)->Data:
     ixs,report = self.histories(vectors.item_ids)
     # from here on, row r of the vectors is item r
     vectors = vectors.or_mean(ixs.item_ids)
-    self._loaded = Data(ixs, leave_one_out(ixs), vectors, shop, report)
+    split = _split(ixs, self.settings.data)
+    if self.settings.data.split=='by time': report = report+split.report()
+    self._loaded = Data(ixs, split, vectors, shop, report)
     self._loaded_from = hashes
     return self._loaded
 
@@ -509,7 +542,8 @@ def run_conversion(
     ixs,_ = run.histories(ids.item_ids)
     # JSON has no place for times
     replace(ixs, times_A=None).write(run.folder/'interactions.inter.json')
-    write_sequences(make_sequences(ixs, ids), run.folder/'sequences.safetensors')
+    seqs = make_sequences(ixs, ids, _split(ixs, run.settings.data))
+    write_sequences(seqs, run.folder/'sequences.safetensors')
 
 # %% ../nbs/pipeline.ipynb #3f2830d1
 def run_tiger(
@@ -567,7 +601,8 @@ def _check_learnt(
     path, = run.need('sequences.safetensors')
     learnt = read_sequences(path).split
     same = np.array_equal(learnt.item_ids, split.item_ids)
-    same = same and torch.equal(learnt.test.items_A, split.test.items_A)
+    for part in ('items_A','offsets','targets_3U'):
+        same = same and torch.equal(getattr(learnt, part), getattr(split, part))
     if not same: raise InputError(f'{path}: other histories than {split.source}')
 
 # %% ../nbs/pipeline.ipynb #d2fbefb2
@@ -633,8 +668,8 @@ def ranked_table(
     offsets = np.append(0, real_Uk.sum(1).cumsum()).astype(np.int32)
     items = pa.array(data.ixs.item_ids[items_Uk[real_Uk]])
     return pa.table(dict(
-        user=data.ixs.user_ids,
-        target=data.ixs.item_ids[evaluation.target_U],
+        user=data.ixs.user_ids[data.split.test_users.numpy()],
+        target=data.ixs.item_ids[evaluation.target_U.numpy()],
         items=pa.ListArray.from_arrays(offsets, items),
         seen_masked=np.full(len(items_Uk), mask_seen)))
 
@@ -695,11 +730,13 @@ def protocol(
     run:Run
 )->dict:
     "How a run is measured: what stands beside its numbers in `metrics.json`"
-    ixs = run.load().ixs
-    about = dict(split='leave-one-out, last item', candidates='all items', hits='items',
+    data = run.load()
+    ixs = data.ixs
+    split = f'{data.split.rule}, {SPLITS[run.settings.data.split]}'
+    about = dict(split=split, candidates='all items', hits='items',
                  data=Path(ixs.source).name, order=ixs.order, tie_order=ixs.tie_order,
-                 users=len(ixs), items=len(ixs.item_ids), actions=len(ixs.items_A),
-                 left=run.load().report,
+                 users=len(data.split.test), items=len(ixs.item_ids), actions=len(ixs.items_A),
+                 left=data.report,
                  beams=run.settings.evaluation.beams,
                  checkpoint='best NDCG@10 on validation; test scored once')
     device = str(PartialState(cpu=run.cpu).device)

@@ -121,6 +121,8 @@ def _updated(settings, changes, source, path):
         _check_name(settings, name, source, path)
         old = getattr(settings, name)
         if isinstance(old, Settings): value = _updated(old, value, source, f'{path}{name}.')
+        # a column or a time may be called 5
+        if isinstance(old, str) and type(value) is int and _is_word(value): value = str(value)
         new[name] = tuple(value) if isinstance(value, list) else value
     try: return replace(settings, **new)
     except InputError as e: raise InputError(f'{source}: setting {path}{e}') from None

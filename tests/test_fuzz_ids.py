@@ -12,6 +12,7 @@ from semids.conversion import Sequences, make_sequences, read_sequences, write_s
 from semids.errors import InputError
 from semids.interactions import Interactions
 from semids.semantic_ids import SemanticIDs, read_any_json, read_by_line, read_ids, write_ids
+from semids.splits import split_by_time
 
 # settings of this file alone: a registered profile would hold for every other file too
 many = 10_000 if os.environ.get('HYPOTHESIS_PROFILE') == 'long' else 60
@@ -19,8 +20,10 @@ fuzz = settings(max_examples=many, deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 IDS = SemanticIDs(['a', 'b c', 'né', 'x9'], torch.tensor([[1, 0], [2, 0], [3, 1], [4, 7]]), 8)
-SEQS = make_sequences(
-    Interactions.from_flat([*'uuuuvvv'], ['a', 'b c', 'né', 'x9', 'a', 'a', 'né']), IDS)
+LOG = Interactions.from_flat([*'uuuuvvv'], ['a', 'b c', 'né', 'x9', 'a', 'a', 'né'],
+                             [1, 2, 3, 4, 3, 3, 4])
+SEQS = st.sampled_from([make_sequences(LOG, IDS),
+                        make_sequences(LOG, IDS, split_by_time(LOG, 3, 4))])
 
 def outcome(read, path):
     "What is read, or None if it is refused as it should be"
@@ -87,9 +90,8 @@ def check_sequences(folder, data):
     if seqs is None: return
     assert isinstance(seqs, Sequences)
     N = len(seqs.ids)
-    everyone = torch.arange(len(seqs.split.test))
     for part in (seqs.split.train, seqs.split.valid, seqs.split.test):
-        rows = part.sequences(everyone)
+        rows = part.sequences(torch.arange(len(part)))
         assert rows.max() < N and rows.min() >= -1
         assert (rows[:, -1] >= 0).all()
         assert seqs.codes(rows).max() < seqs.ids.K
@@ -98,11 +100,12 @@ def check_sequences(folder, data):
     again = read_sequences(folder/'again.safetensors')
     assert again.ids.codes_NM.equal(seqs.ids.codes_NM)
     assert np.array_equal(again.split.item_ids, seqs.split.item_ids)
+    assert again.split.targets_3U.equal(seqs.split.targets_3U)
 
 @fuzz
 @given(st.data())
 def test_sequences(folder, data):
-    whole = as_bytes(write_sequences, SEQS, 'valid.safetensors', folder)
+    whole = as_bytes(write_sequences, data.draw(SEQS), 'valid.safetensors', folder)
     check_sequences(folder, data.draw(mutated(whole)))
 
 @fuzz
@@ -117,7 +120,7 @@ dtypes = st.sampled_from([torch.int64, torch.int32, torch.int8, torch.uint8, tor
 @given(st.data())
 def test_sequences_of_other_tensors(folder, data):
     "A well-formed file whose numbers, types, shapes or header are others"
-    write_sequences(SEQS, folder/'valid.safetensors')
+    write_sequences(data.draw(SEQS), folder/'valid.safetensors')
     tensors = safetensors.torch.load_file(folder/'valid.safetensors')
     name = data.draw(st.sampled_from(sorted(tensors)))
     how = data.draw(st.sampled_from(['number', 'type', 'shape', 'none', 'more', 'header']))
