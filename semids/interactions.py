@@ -433,8 +433,8 @@ _LIKELY = dict(
           'reviewerid','member_id'],
     item=['item_id','itemid','iid','product_id','product','movie_id','movieid','article_id',
           'parent_asin','asin','sku','book_id','track_id'],
-    time=['times','when','timestamp','timestamps','date','datetime','ts','unixreviewtime','unixtime',
-          'unix_timestamp','created_at','event_time','reviewtime'])
+    time=['times','when','timestamp','timestamps','date','datetime','ts','unixreviewtime',
+          'unixtime','unix_timestamp','created_at','event_time','reviewtime'])
 
 def _which_column(what, others):
     "What to do if a column is not there: the likely one by its name; of times also by its type"

@@ -43,10 +43,10 @@ def test_readme_is_the_index(copy):
     assert check(copy) == 1, 'the check cannot fail'
 
 order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'catalogue',
-         'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints', 'layers',
-         'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion', 'beam_search', 'tiger',
-         'rq_transformer', 'neighbours', 'fusion', 'look_inside', 'hugging_face', 'exchange', 'changes',
-         'recommender', 'sizes', 'pipeline', 'check']
+         'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints',
+         'layers', 'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion', 'beam_search',
+         'tiger', 'rq_transformer', 'neighbours', 'fusion', 'look_inside', 'hugging_face',
+         'exchange', 'changes', 'recommender', 'sizes', 'pipeline', 'check']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"
