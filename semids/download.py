@@ -6,8 +6,8 @@
 __all__ = ['HOMES', 'DATA_SETS', 'TERMS', 'CITATION', 'DataSet', 'fetch', 'gzip_lines', 'read_reviews', 'numbered',
            'read_metadata', 'describe_item', 'build', 'download', 'semids_download']
 
-# %% ../nbs/foundations/download.ipynb #d15a4e7b
-import argparse, ast, gzip, hashlib, html, json, math, os, re, reprlib, sys, time
+# %% ../nbs/foundations/download.ipynb #5c4c21f5
+import argparse, ast, gzip, hashlib, html, json, os, re, reprlib, sys, time
 import warnings, zlib
 from dataclasses import dataclass, replace
 from http.client import HTTPException
@@ -27,10 +27,11 @@ from .files import file_hash, open_file, read_json, write_beside, write_json
 from .interactions import Interactions
 from .items import ItemVectors, encode_text
 
-# %% ../nbs/foundations/download.ipynb #2a0e8fae
+# %% ../nbs/foundations/download.ipynb #a593c30d
 HOMES = ('https://snap.stanford.edu/data/amazon/productGraph/categoryFiles',
          'https://mcauleylab.ucsd.edu/public_datasets/data/amazon/categoryFiles')
 
+# %% ../nbs/foundations/download.ipynb #6f13149a
 @dataclass(frozen=True)
 class DataSet:
     "What is fetched, and what it must become"
@@ -46,6 +47,7 @@ class DataSet:
         "Reviews and metadata"
         return f'reviews_{self.category}_5.json.gz', f'meta_{self.category}.json.gz'
 
+# %% ../nbs/foundations/download.ipynb #dc717cbf
 DATA_SETS = {
     'beauty': DataSet('Beauty', 22_363, 12_101, 198_502,
         '226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8'),
@@ -54,6 +56,7 @@ DATA_SETS = {
     'toys': DataSet('Toys_and_Games', 19_412, 11_924, 167_597,
         '176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f')}
 
+# %% ../nbs/foundations/download.ipynb #701bc936
 TERMS = 'Amazon review data, 2014: no licence is stated. Use them for research, and cite:'
 CITATION = """\
   R. He, J. McAuley. Ups and downs: modeling the visual evolution of fashion trends with
@@ -61,31 +64,36 @@ CITATION = """\
   J. McAuley, C. Targett, Q. Shi, A. van den Hengel. Image-based recommendations on styles
     and substitutes. SIGIR 2015."""
 
-# %% ../nbs/foundations/download.ipynb #539709ff
+# %% ../nbs/foundations/download.ipynb #422b9764
 def _about(part): return part.with_name(f'{part.name}.json')
 
+# %% ../nbs/foundations/download.ipynb #bf4442a7
 def _arrived(part, url):
     "Address, version and length of what has arrived in part; empty if it cannot be continued"
     try: about = read_json(_about(part))
     except (OSError,InputError): return {}
     is_ours = isinstance(about, dict) and about.get('url')==url
-    return about if is_ours and about.get('version') and part.is_file() else {}
+    can_go_on = is_ours and isinstance(about.get('version'), str) and part.is_file()
+    return about if can_go_on else {}
 
+# %% ../nbs/foundations/download.ipynb #dfce7cdc
 def _forget(part):
     "Remove what has arrived"
     part.unlink(missing_ok=True)
     _about(part).unlink(missing_ok=True)
 
+# %% ../nbs/foundations/download.ipynb #70649871
 def _version(headers):
     "What tells this version of a file from another; None if the server does not say"
     tag = headers.get('ETag') or ''
     # a weak tag holds for files that are merely alike
     return tag if tag.startswith('"') else headers.get('Last-Modified')
 
-# %% ../nbs/foundations/download.ipynb #2dad574d
+# %% ../nbs/foundations/download.ipynb #d30d20fa
 class _Broken(Exception):
     "An answer that may be better when it is asked for again"
 
+# %% ../nbs/foundations/download.ipynb #90f6b548
 class _WebOnly(HTTPRedirectHandler):
     "Follows a server to where it redirects, as long as that is the web, and as secure"
     def redirect_request(self, req, fp, code, msg, headers, newurl):
@@ -94,14 +102,19 @@ class _WebOnly(HTTPRedirectHandler):
             raise InputError(f'{req.full_url}: leads to {newurl}; expected https')
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
+# %% ../nbs/foundations/download.ipynb #d46b4099
 def _check_address(url):
     "`InputError` if this is no address of the web"
-    try: found = urlsplit(url)
-    except ValueError: found = urlsplit('')
-    if found.scheme not in ('http','https') or not found.hostname or re.search(r'\s', url):
+    try:
+        found = urlsplit(url)
+        # a name that no machine can have, and a port that is no number, raise
+        host = (found.hostname or '').encode('idna')
+        is_web = found.scheme in ('http','https') and host and found.port!=0
+    except ValueError: is_web = False
+    if not is_web or not url.isascii() or re.search(r'\s', url):
         raise InputError(f'{url!r}: expected an address that begins with https:// or http://')
 
-# %% ../nbs/foundations/download.ipynb #4641eb9f
+# %% ../nbs/foundations/download.ipynb #5f1ff48c
 def _ask(url, part, have, about, timeout):
     "A server's answer; `_Broken` if it may be better next time, `InputError` if it will not"
     headers = {'User-Agent':'semids'}
@@ -115,7 +128,7 @@ def _ask(url, part, have, about, timeout):
         if e.code>=500 or e.code in (408,416,429): raise _Broken(says) from None
         raise InputError(f'{url}: {says}; expected a file') from None
 
-# %% ../nbs/foundations/download.ipynb #c6514504
+# %% ../nbs/foundations/download.ipynb #19d4ec3c
 def _begin(answer, part, have, about, url):
     "Where an answer begins, and what is known of the file; `_Broken` if it does not fit"
     now = dict(url=url, version=_version(answer.headers), total=answer.length)
@@ -128,6 +141,7 @@ def _begin(answer, part, have, about, url):
         raise _Broken(f'an answer {answer.status} that continues another file')
     return have,about
 
+# %% ../nbs/foundations/download.ipynb #253b5e53
 def _refuse_other(url, answer, first):
     "`InputError` if a server sends a page for readers, or something else than gzip"
     kind = answer.headers.get_content_type()
@@ -136,39 +150,48 @@ def _refuse_other(url, answer, first):
     if urlsplit(url).path.endswith('.gz') and not first.startswith(b'\x1f\x8b'):
         raise InputError(f'{url}: begins with {reprlib.repr(first[:20])}; expected gzip')
 
-# %% ../nbs/foundations/download.ipynb #c9ab6855
+# %% ../nbs/foundations/download.ipynb #584d6e1f
 _PIECE = 2**16
 # no file of ours is near four gigabytes
 _MOST = 2**32
 
+# %% ../nbs/foundations/download.ipynb #25de2c47
 def _pieces(answer, left):
     "What arrives, as it arrives, and no more than `left` bytes"
     while left>0 and (piece := answer.read1(min(left, _PIECE))):
         yield piece
         left -= len(piece)
 
+# %% ../nbs/foundations/download.ipynb #f24460c2
 def _attempt(url, part, quiet, timeout):
     "Ask once for what is missing; `_Broken` if not all of it comes"
     about = _arrived(part, url)
     have = part.stat().st_size if about else 0
     # it was killed just before the end
-    if have and have==about['total']: return
+    if have and have==about.get('total'): return
     with _ask(url, part, have, about, timeout) as answer:
         begin,about = _begin(answer, part, have, about, url)
         total = about['total']
-        # where no length is told, one byte too many ends it
-        pieces = _pieces(answer, min(_MOST+1, math.inf if total is None else total)-begin)
-        if not begin:
-            first = next(pieces, b'')
-            _refuse_other(url, answer, first)
-            _forget(part)
-            write_json(_about(part), about)
-            pieces = chain([first], pieces)
+        pieces = _pieces(answer, _MOST+1 if total is None else total-begin)
+        if not begin: pieces = _anew(url, answer, part, about, pieces)
         size = _append(pieces, part, begin, total, quiet)
-    if size>_MOST: raise InputError(f'{url}: over {_MOST:,} bytes; expected fewer')
+    if size>_MOST:
+        _forget(part)
+        raise InputError(f'{url}: over {_MOST:,} bytes; expected fewer')
     if total not in (None, size): raise _Broken(f'{size:,} of {total:,} bytes have arrived')
 
-# %% ../nbs/foundations/download.ipynb #38c117ab
+# %% ../nbs/foundations/download.ipynb #bf7dab88
+def _anew(url, answer, part, about, pieces):
+    "The same pieces, once the first of them has been looked at and nothing older is left"
+    if (about['total'] or 0)>_MOST:
+        raise InputError(f"{url}: {about['total']:,} bytes; expected {_MOST:,} at most")
+    first = next(pieces, b'')
+    _refuse_other(url, answer, first)
+    _forget(part)
+    write_json(_about(part), about)
+    return chain([first], pieces)
+
+# %% ../nbs/foundations/download.ipynb #f5fe0b74
 def _append(pieces, part, begin, total, quiet):
     "Append to a file what arrives, and show how fast; how many bytes it has then"
     shown = dict(unit='B', unit_scale=True, unit_divisor=1024, disable=quiet)
@@ -177,15 +200,18 @@ def _append(pieces, part, begin, total, quiet):
           tqdm(desc=part.stem, total=total, initial=begin, **shown) as bar):
         for piece in pieces:
             file.write(piece)
+            # a kill loses nothing that has arrived
+            file.flush()
             bar.update(len(piece))
             size += len(piece)
     return size
 
-# %% ../nbs/foundations/download.ipynb #72ed5887
+# %% ../nbs/foundations/download.ipynb #230df449
 _TRIES = 5
 # seconds before the second attempt, and twice as long before each further one
 _PAUSE = 1.
 
+# %% ../nbs/foundations/download.ipynb #27117d6b
 def fetch(
     url:str, # http or https
     path, # the file that will appear
@@ -206,6 +232,7 @@ def fetch(
     reason = getattr(problem, 'reason', problem) or type(problem).__name__
     raise InputError(f'{url}: {reason} ({_TRIES} attempts); the same command goes on from there')
 
+# %% ../nbs/foundations/download.ipynb #3efa9090
 def _accept(url, part, path, sha256):
     "Give what has arrived its name, and return its hash; `InputError` if it is another one"
     found = file_hash(part)
@@ -216,7 +243,7 @@ def _accept(url, part, path, sha256):
     _about(part).unlink(missing_ok=True)
     return found
 
-# %% ../nbs/foundations/download.ipynb #2ed27a11
+# %% ../nbs/foundations/download.ipynb #7a726223
 def gzip_lines(
     path, # a text file, packed with gzip
     most:int=2**33, # bytes of all lines
@@ -234,6 +261,7 @@ def gzip_lines(
             if size>most: raise InputError(f'{place}: the file unpacks to over {most:,} bytes')
             yield place, line
 
+# %% ../nbs/foundations/download.ipynb #d9e53f7e
 def _next_line(file, path, longest):
     "A line, or the beginning of one that is too long; `InputError` where the file is spoilt"
     try: return file.readline(longest+1)
@@ -241,7 +269,7 @@ def _next_line(file, path, longest):
         reason = f'cut or spoilt ({e})'
         raise InputError(f'{path}: {reason}; delete it, and it is fetched again') from None
 
-# %% ../nbs/foundations/download.ipynb #ad1e9543
+# %% ../nbs/foundations/download.ipynb #1d74b44e
 def _parse(place, line):
     "A line as a dict, from JSON or from Python's own notation; `InputError` if it is neither"
     with reading(place, 'JSON, or as a literal of Python'):
@@ -255,7 +283,7 @@ def _parse(place, line):
     if isinstance(found, dict): return found
     raise InputError(f'{place}: holds a {type(found).__name__}; expected a dict')
 
-# %% ../nbs/foundations/download.ipynb #64807611
+# %% ../nbs/foundations/download.ipynb #c2b0a26f
 def read_reviews(
     path # reviews of a category: a line for each, packed
 )->Interactions:
@@ -272,7 +300,7 @@ def read_reviews(
             values.append(value)
     return Interactions.from_flat(*columns.values(), source=str(path))
 
-# %% ../nbs/foundations/download.ipynb #5186bcee
+# %% ../nbs/foundations/download.ipynb #2f7f0018
 def numbered(
     ixs:Interactions # with any ids
 )->tuple: # the same with numbers as ids; (N,) the old id of item 1, 2, ...
@@ -286,9 +314,10 @@ def numbered(
                       items_A=place_N[ixs.items_A])
     return renamed, ixs.item_ids[order_N]
 
-# %% ../nbs/foundations/download.ipynb #f9dddf9c
+# %% ../nbs/foundations/download.ipynb #b9bc7e74
 _FIRST = re.compile(rb"\{['\"]asin['\"]: ?['\"]([^'\"\\]*)['\"]")
 
+# %% ../nbs/foundations/download.ipynb #cfddf4b5
 def read_metadata(
     path, # metadata of a category: a line for each product, packed
     wanted # ids of the products to look for
@@ -304,7 +333,7 @@ def read_metadata(
     if found: return found
     raise InputError(f'{path}: describes none of {len(wanted):,} items; expected their metadata')
 
-# %% ../nbs/foundations/download.ipynb #c892a5cf
+# %% ../nbs/foundations/download.ipynb #759a68dd
 def describe_item(
     about:dict # a line of the metadata; may lack anything
 )->dict: # title, brand, categories, and the text made of them
@@ -319,20 +348,23 @@ def describe_item(
     text = '. '.join(part.rstrip('.') for part in parts)
     return dict(title=title, brand=brand, categories=categories, text=text)
 
+# %% ../nbs/foundations/download.ipynb #78f70ab1
 def _lists(found):
     "The lists in a list; nothing for what is no list"
     return [x for x in found if isinstance(x, list)] if isinstance(found, list) else []
 
+# %% ../nbs/foundations/download.ipynb #b5d0f2b5
 def _plain(text):
     "A text in one line, without the marks of HTML; nothing for what is no text"
     return ' '.join(html.unescape(text).split()) if isinstance(text, str) else ''
 
-# %% ../nbs/foundations/download.ipynb #9718cf7f
+# %% ../nbs/foundations/download.ipynb #be514ac4
 def _history_lines(ixs, words_A):
     "A line for each user: who it is, then a word for each action"
     rows = np.split(words_A, ixs.offsets[1:-1])
     return ''.join(f"{user} {' '.join(words)}\n" for user,words in zip(ixs.user_ids, rows))
 
+# %% ../nbs/foundations/download.ipynb #7eb2a0b2
 def _check_standard(text, ixs, data_set):
     "`InputError` if these are not the histories that others use"
     found = hashlib.sha256(text.encode()).hexdigest()
@@ -343,6 +375,7 @@ def _check_standard(text, ixs, data_set):
     expected = told(data_set.n_users, data_set.n_items, data_set.n_actions, data_set.sha256)
     raise InputError(f'{ixs.source}: {is_now}; expected {expected}, or --unpinned')
 
+# %% ../nbs/foundations/download.ipynb #cd3b42ad
 def _settings(data_set):
     "The preset `beauty_cpu` with the files of this folder"
     preset = read_json(Path(semids.__file__).parent/'configs'/'beauty_cpu.json')
@@ -350,16 +383,18 @@ def _settings(data_set):
     about = f'{data_set.category}, as semids_download has built it; otherwise beauty_cpu'
     return preset | dict(about=about, name=f'{data_set.category.lower()}_download', data=data)
 
+# %% ../nbs/foundations/download.ipynb #e257a425
 def _write_text(path, text):
     with write_beside(path) as part: part.write_text(text, encoding='utf-8', newline='\n')
 
-# %% ../nbs/foundations/download.ipynb #1d6c92a3
+# %% ../nbs/foundations/download.ipynb #309188b0
 def build(
     data_set:DataSet, # what the histories must be
     reviews, # file of reviews
     metadata, # file of metadata
     folder, # gets the files above
-    model:str|None=None, # a sentence-transformers model; None: TF-IDF and SVD, 128 wide
+    width:int=512, # of the vectors
+    model:str|None=None, # a sentence-transformers model, of its own width; None: TF-IDF and SVD
     unpinned:bool=False # take histories too that are not those of `data_set`?
 )->dict: # users, items, actions, items without text
     "From reviews and metadata to a folder that a run reads; `InputError` for other histories"
@@ -373,7 +408,7 @@ def build(
     for number,asin in enumerate(asins.tolist(), 1):
         items.append(dict(item_id=number, asin=asin) | describe_item(known.get(asin, {})))
     texts = [item['text'] for item in items]
-    vectors = ItemVectors(ixs.item_ids, encode_text(texts, 128, model))
+    vectors = ItemVectors(ixs.item_ids, encode_text(texts, width, model))
     _write_text(folder/'all_data.txt', histories)
     _write_text(folder/'timestamps.txt', _history_lines(ixs, ixs.times_A.astype(str)))
     given.write(folder/'interactions.parquet')
@@ -384,7 +419,7 @@ def build(
     return dict(users=len(ixs), items=len(items), actions=len(ixs.items_A),
                 without_text=texts.count(''))
 
-# %% ../nbs/foundations/download.ipynb #fbcd1a45
+# %% ../nbs/foundations/download.ipynb #3aa72832
 def _bring(data_set, name, raw, known, quiet):
     "The path of a file: as it is there, or fetched from the first home that gives it"
     path = raw/name
@@ -398,17 +433,19 @@ def _bring(data_set, name, raw, known, quiet):
             print(f'{e}; the next server is asked', file=sys.stderr)
         else: return path
 
+# %% ../nbs/foundations/download.ipynb #e59bafcc
 def _known(record):
     "Hashes of what was fetched before; `InputError` if the record holds something else"
     known = read_json(record) if record.exists() else {}
     if isinstance(known, dict): return known
     raise InputError(f'{record}: expected the hashes of what was fetched; delete it to begin anew')
 
-# %% ../nbs/foundations/download.ipynb #07e61b02
+# %% ../nbs/foundations/download.ipynb #3a6bd7b5
 def download(
     data_set:DataSet, # such as `DATA_SETS['beauty']`
     folder, # will hold the files that a run reads, and what was fetched in `raw`
-    model:str|None=None, # a sentence-transformers model; None: TF-IDF and SVD
+    width:int=512, # of the vectors
+    model:str|None=None, # a sentence-transformers model, of its own width; None: TF-IDF and SVD
     unpinned:bool=False, # take histories too that are not those of `data_set`?
     quiet:bool=False # show no progress?
 )->dict: # users, items, actions, items without text
@@ -421,13 +458,13 @@ def download(
             known = _known(record)
             paths = [_bring(data_set, name, folder/'raw', known.get(name), quiet)
                      for name in data_set.files]
-            counts = build(data_set, *paths, folder, model, unpinned)
+            counts = build(data_set, *paths, folder, width, model, unpinned)
             write_json(record, {path.name:file_hash(path) for path in paths})
             return counts
     except Timeout:
         raise InputError(f'{folder}: another program is fetching; wait for it') from None
 
-# %% ../nbs/foundations/download.ipynb #1d06ef67
+# %% ../nbs/foundations/download.ipynb #28805676
 def _make_parser():
     about = 'Fetch a public data set and build the folder that a run reads'
     parser = argparse.ArgumentParser(prog='semids_download', description=about)
@@ -435,12 +472,14 @@ def _make_parser():
     add('name', help=f"one of {', '.join(DATA_SETS)}")
     add('--data', help='folder of the data set (default: data/NAME)')
     add('--from', dest='home', metavar='URL', help='a mirror: the web folder of both files')
-    add('--model', help='sentence-transformers model of the vectors (default: TF-IDF and SVD)')
+    add('--width', type=int, default=512, help='of the vectors from TF-IDF and SVD (default: 512)')
+    add('--model', help='sentence-transformers model that makes the vectors instead')
     add('--unpinned', action='store_true',
         help='take histories too that are not the standard ones')
     add('--quiet', action='store_true', help='show no progress')
     return parser
 
+# %% ../nbs/foundations/download.ipynb #d500b4b8
 def _run_arguments(args):
     "Fetch and build as the arguments say, and tell what one must know of it"
     if args.name not in DATA_SETS:
@@ -449,13 +488,13 @@ def _run_arguments(args):
     if args.home: data_set = replace(data_set, homes=(args.home.rstrip('/'),))
     folder = Path(args.data or f'data/{args.name}')
     print(f'{TERMS}\n{CITATION}\n', flush=True)
-    found = download(data_set, folder, args.model, args.unpinned, args.quiet)
+    found = download(data_set, folder, args.width, args.model, args.unpinned, args.quiet)
     without = found.pop('without_text')
     counts = ', '.join(f'{n:,} {what}' for what,n in found.items())
     print(f'{folder}: {counts}; {without:,} items without a text')
     print(f'next: semids_pipeline --params {folder}/settings.json --data {folder}')
 
-# %% ../nbs/foundations/download.ipynb #503935a4
+# %% ../nbs/foundations/download.ipynb #b25e2349
 def semids_download(
     argv=None # arguments; None: those of the process
 )->int: # exit code
@@ -472,6 +511,7 @@ def semids_download(
         print('stopped; the same command goes on from there', file=sys.stderr)
         return 130
 
+# %% ../nbs/foundations/download.ipynb #e774cb2d
 def _complain(message, code):
     "One line on standard error; the exit code back"
     print(f'error: {one_line(message)}', file=sys.stderr)

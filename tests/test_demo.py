@@ -18,7 +18,8 @@ STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transform
          'fusion', 'evaluate']
 
 def command(name, *args, **kwargs):
-    code = f'import sys; from semids.pipeline import {name}; sys.exit({name}())'
+    module = 'download' if name == 'semids_download' else 'pipeline'
+    code = f'import sys; from semids.{module} import {name}; sys.exit({name}())'
     return subprocess.run([sys.executable, '-c', code, *map(str, args)], capture_output=True,
                           text=True, timeout=900, **kwargs)
 

@@ -43,8 +43,8 @@ def test_readme_is_the_index(copy):
     assert check(copy) == 1, 'the check cannot fail'
 
 order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'download', 'splits',
-         'toy_shop', 'processes', 'evaluation', 'checkpoints', 'layers', 'training', 'sasrec', 'rqvae',
-         'semantic_ids', 'conversion', 'beam_search', 'tiger', 'rq_transformer',
+         'toy_shop', 'processes', 'evaluation', 'checkpoints', 'layers', 'training', 'sasrec',
+         'rqvae', 'semantic_ids', 'conversion', 'beam_search', 'tiger', 'rq_transformer',
          'neighbours', 'fusion', 'recommender', 'pipeline']
 
 def imported(module):

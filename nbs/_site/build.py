@@ -50,8 +50,8 @@ HOME = 'index'
 READING_ORDER = {
     'How do I ...': [
         'how_to/own_data', 'how_to/beauty_download', 'how_to/new_items', 'how_to/protocol',
-        'how_to/strong_sasrec', 'how_to/collisions', 'how_to/codebook_collapse', 'how_to/slow_decoding',
-        'how_to/processes'],
+        'how_to/strong_sasrec', 'how_to/collisions', 'how_to/codebook_collapse',
+        'how_to/slow_decoding', 'how_to/processes'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/splits', 'foundations/evaluation', 'foundations/layers',
