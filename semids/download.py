@@ -27,7 +27,7 @@ from .files import file_hash, open_file, read_json, write_beside, write_json
 from .interactions import Interactions
 from .items import ItemVectors, encode_text
 
-# %% ../nbs/foundations/download.ipynb #a593c30d
+# %% ../nbs/foundations/download.ipynb #5bfe4d46
 HOMES = ('https://snap.stanford.edu/data/amazon/productGraph/categoryFiles',
          'https://mcauleylab.ucsd.edu/public_datasets/data/amazon/categoryFiles')
 
@@ -47,7 +47,7 @@ class DataSet:
         "Reviews and metadata"
         return f'reviews_{self.category}_5.json.gz', f'meta_{self.category}.json.gz'
 
-# %% ../nbs/foundations/download.ipynb #dc717cbf
+# %% ../nbs/foundations/download.ipynb #662f2713
 DATA_SETS = {
     'beauty': DataSet('Beauty', 22_363, 12_101, 198_502,
         '226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8'),
@@ -56,7 +56,7 @@ DATA_SETS = {
     'toys': DataSet('Toys_and_Games', 19_412, 11_924, 167_597,
         '176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f')}
 
-# %% ../nbs/foundations/download.ipynb #701bc936
+# %% ../nbs/foundations/download.ipynb #1122c1a2
 TERMS = 'Amazon review data, 2014: no licence is stated. Use them for research, and cite:'
 CITATION = """\
   R. He, J. McAuley. Ups and downs: modeling the visual evolution of fashion trends with
