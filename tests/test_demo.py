@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,8 +18,15 @@ README = (root/'README.md').read_text()
 STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transformer', 'neighbours',
          'fusion', 'evaluate']
 
+# where settings.ini says that each command is
+ini = ConfigParser(delimiters=['='])
+ini.read(root/'settings.ini', encoding='utf-8')
+scripts = re.findall(r'(\w+)=([\w.]+):', ini['DEFAULT']['console_scripts'])
+MODULES = dict(scripts)
+
 def command(name, *args, **kwargs):
-    code = f'import sys; from semids.pipeline import {name}; sys.exit({name}())'
+    module = MODULES[name]
+    code = f'import sys; from {module} import {name}; sys.exit({name}())'
     return subprocess.run([sys.executable, '-c', code, *map(str, args)], capture_output=True,
                           text=True, timeout=900, **kwargs)
 

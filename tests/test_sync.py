@@ -42,8 +42,8 @@ def test_readme_is_the_index(copy):
     index.write_text(index.read_text().replace('spells', 'writes', 1))
     assert check(copy) == 1, 'the check cannot fail'
 
-order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'catalogue',
-         'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints',
+order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'download',
+         'catalogue', 'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints',
          'layers', 'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion', 'beam_search',
          'tiger', 'rq_transformer', 'neighbours', 'fusion', 'look_inside', 'hugging_face',
          'exchange', 'changes', 'recommender', 'sizes', 'pipeline', 'check']

@@ -49,9 +49,9 @@ github = f"{cfg['git_url']}/blob/{cfg['branch']}"
 HOME = 'index'
 READING_ORDER = {
     'How do I ...': [
-        'how_to/own_data', 'how_to/new_items', 'how_to/protocol', 'how_to/strong_sasrec',
-        'how_to/collisions', 'how_to/codebook_collapse', 'how_to/slow_decoding',
-        'how_to/tensorboard', 'how_to/processes'],
+        'how_to/own_data', 'how_to/beauty_download', 'how_to/new_items', 'how_to/protocol',
+        'how_to/strong_sasrec', 'how_to/collisions', 'how_to/codebook_collapse',
+        'how_to/slow_decoding', 'how_to/tensorboard', 'how_to/processes'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/catalogue', 'foundations/preparation', 'foundations/splits',
@@ -67,7 +67,7 @@ READING_ORDER = {
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
         'foundations/errors', 'foundations/files', 'foundations/settings', 'foundations/tables',
-        'foundations/processes']}
+        'foundations/processes', 'foundations/download']}
 STEPS = {'00_sasrec':1, '01_rqvae':2, '02_semantic_ids':3, '03_conversion':4, '05_tiger':5}
 REFERENCE = dict(settings='Settings and commands', glossary='Letters and words',
                  bibliography='Papers', genindex='Functions and classes')
