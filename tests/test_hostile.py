@@ -77,13 +77,14 @@ BAD = {
     'encoding': (raw(b'u1 a b c\nu2 \xff b c\n'), 'all.txt, line 2: byte 4 is not UTF-8'),
     'same user twice': (text('u1 a b c\nu1 a b c\n'),
                         "all.txt, line 2: user 'u1' was already seen"),
-    'two actions': (more('short i1 i2\n'), "user 'short' .number 31 in the file. has 2 actions"),
     'no interactions': (without('all.txt'), 'all.txt: no such file'),
     'no vectors': (without('vectors.pkl'), 'vectors.pkl: no such file'),
     'item without vector': (table(IDS[1:], np.ones((11, 8))),
-        r"1 items of .*all.txt are not in .*vectors.pkl .first: \['i0'\]"),
-    'vector without item': (table(IDS + ['ghost'], np.ones((13, 8))),
-        r"1 items of .*vectors.pkl are not in .*all.txt .first: \['ghost'\]"),
+        r"all.txt: 1\d of 150 actions are on 1 items without content, first \['i0'\]; .*"
+        r"data.unmatched='drop'"),
+    'vectors of another catalogue': (table([f'x{n}' for n in range(12)], np.ones((12, 8))),
+        '150 of 150 actions are on 12 items without content'),
+    'nothing left': (setting(100, 'data', 'min_item'), 'nothing is left of 150 actions'),
     'same vector id twice': (table(IDS[:-1] + IDS[:1], np.ones((12, 8))),
         'vectors.pkl.*1 item ids occur more than once'),
     'NaN': (table(IDS, NAN), r"vectors.pkl.*item 'i10' .row 2. has nan in column 4"),
@@ -113,8 +114,8 @@ BAD = {
         r"setting rqvae.model.hidden is \('a',\); expected"),
     'heads that do not divide': (setting(3, 'sasrec', 'model', 'heads'),
         'setting sasrec.model.d.*8.*heads.*3'),
-    'toy shop and a file': (setting('toy', 'data', 'vectors'),
-        "expected two files, or 'toy' twice"),
+    'toy shop and a file': (setting('toy', 'data', 'interactions'),
+        "interactions is 'toy', and vectors is set"),
     'folder elsewhere': (setting('../up', 'name'),
         "setting name is '../up'; expected a plain folder name"),
     'K too large': (setting(64, 'rqvae', 'model', 'K'),
@@ -133,6 +134,18 @@ def test_bad_input(shop, what, capsys):
     assert len(line) == 1 and re.search(says, line[0]), err[-500:]
     assert not leftovers(shop[0])
     assert not list((shop[0]/'out').rglob('metrics.json'))
+
+def test_what_is_left_out_is_counted(shop):
+    "A user with two actions and an item without one are no mistake; the report has them"
+    folder, data, _ = shop
+    more('short i1 i2\n')(*shop)
+    table(IDS + ['ghost'], np.random.default_rng(0).normal(size=(13, 8)))(*shop)
+    assert run(shop) == 0
+    left = json.loads((folder/'out/checkpoints/small/metrics.json').read_text())['protocol']['left']
+    assert [(row['users'], row['items'], row['actions']) for row in left] == [
+        (31, 12, 152), (30, 12, 150), (30, 13, 150)]
+    r = Recommender.load(folder/'out/checkpoints/small')
+    assert 'ghost' in [item for item, _ in r.recommend(['i1'], k=12)]
 
 OPTIONS = {
     'no value': (['--set', 'seed'], '--set seed: expected NAME=VALUE'),
