@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['PIECE', 'RQVAE_TRAINING', 'quantize', 'nearest_of_all', 'subtract_nearest', 'rq_kmeans', 'RQVAESettings', 'mlp',
            'RQVAE', 'check_widths', 'check_size', 'quantization_loss', 'collaborative_loss', 'usage', 'collision_rate',
-           'standardize_and_init', 'revive', 'latents', 'codebook_health', 'information_loss', 'train_rqvae', 'measure',
-           'check_distinct', 'warn_of_collapse']
+           'standardize_and_init', 'kmeans_model', 'revive', 'latents', 'codebook_health', 'information_loss',
+           'train_rqvae', 'measure', 'check_distinct', 'warn_of_collapse']
 
 # %% ../nbs/01_rqvae.ipynb #7eaa8537
 import warnings
@@ -272,6 +272,23 @@ def standardize_and_init(
     with torch.no_grad():
         z_NC = model.encode(x_NE[some])
         model.codebooks_MKC.copy_(rq_kmeans(z_NC, M, K, seed))
+
+# %% ../nbs/01_rqvae.ipynb #f2km0001
+def kmeans_model(
+    x_NE:Tensor, # content vectors of the catalogue
+    settings:RQVAESettings, # M and K of it count
+    seed:int=0 # of what is drawn at random
+)->RQVAE: # its latent space is that of the content, standardized
+    "Residual k-means in the form of an RQ-VAE"
+    E = x_NE.shape[1]
+    check_size(settings, len(x_NE))
+    model = RQVAE(E, 0, settings.update(dict(C=E, hidden=[], alpha=0.)))
+    with torch.no_grad():
+        for net in (model.encoder, model.decoder):
+            nn.init.eye_(net[0].weight)
+            nn.init.zeros_(net[0].bias)
+    standardize_and_init(model, x_NE, seed)
+    return model
 
 # %% ../nbs/01_rqvae.ipynb #c0new038
 def revive(
