@@ -7,11 +7,11 @@ __all__ = ['PROJECTED', 'NAMES', 'SEEN', 'STEPS', 'TRAINED', 'DataSettings', 'SA
            'TIGERStep', 'RQTransformerStep', 'FusionStep', 'EvaluationSettings', 'RunSettings', 'presets',
            'read_settings', 'Data', 'Run', 'run_items', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion',
            'run_tiger', 'run_rq_transformer', 'run_neighbours', 'trained_rankers', 'run_fusion', 'recommenders',
-           'ranked_table', 'count_invalid', 'run_evaluate', 'protocol', 'results_table', 'mean_table', 'plain_code',
-           'code_of', 'Step', 'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run', 'fit',
-           'make_parser', 'run_command', 'run_from', 'semids_pipeline', 'semids_demo', 'semids_items', 'semids_sasrec',
-           'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger', 'semids_rq_transformer',
-           'semids_neighbours', 'semids_fusion', 'semids_evaluate']
+           'ranked_table', 'count_invalid', 'run_evaluate', 'protocol', 'results_table', 'model_card', 'mean_table',
+           'plain_code', 'code_of', 'Step', 'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run',
+           'fit', 'make_parser', 'run_command', 'run_from', 'semids_pipeline', 'semids_demo', 'semids_items',
+           'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger',
+           'semids_rq_transformer', 'semids_neighbours', 'semids_fusion', 'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, ast, dis, functools, hashlib, importlib, inspect, json, os, re, shutil
@@ -816,6 +816,7 @@ def _keep_results(
         with write_beside(run.folder/'ranked'/f'{file}.parquet') as part:
             pa.parquet.write_table(pa.concat_tables(parts), part)
     write_json(run.folder/'metrics.json', metrics)
+    with write_beside(run.folder/'README.md') as part: part.write_text(model_card(metrics))
     settings = _flatten(metrics['settings'])
     settings = {name:str(v) if isinstance(v, list) else v for name,v in settings.items()}
     numbers = _flatten(metrics['seen masked'])
@@ -874,6 +875,38 @@ def _caption(
     if strongest: line.append(f"difference to the strongest baseline, {' or '.join(strongest)}")
     line.append("'never seen': Recall@10 of items without a training action")
     return '; '.join(line)
+
+# %% ../nbs/pipeline.ipynb #g1card01
+def model_card(
+    metrics:dict # what `metrics.json` holds
+)->str: # Markdown
+    "What a reader of a run's folder should know"
+    name = metrics['settings']['name']
+    p = metrics['protocol']
+    left = Table(p['left']).to_markdown() if p['left'] else ''
+    machine = metrics['machine']
+    return f'''# {name}
+
+{metrics['settings']['about']}
+
+Recommenders trained by semids {metrics['version']} (torch {machine['torch']}, {machine['device']}) on {p['users']:,} users,
+{p['items']:,} items and {p['actions']:,} actions of {p['data']}, seed {metrics['seed']}. The files hold numbers and text;
+nothing in them executes.
+
+```python
+from semids.recommender import Recommender
+Recommender.load('{name}', 'fusion').recommend(['an item', 'the next'], k=10)
+```
+
+{left}
+
+## Results
+
+{results_table(metrics).to_markdown()}
+
+Intended for lists of items for people whose histories look like these. Popular items come out more often than
+others; `coverage` and `never seen` say how much. Who is not like these users was not measured.
+'''
 
 # %% ../nbs/pipeline.ipynb #736e9880
 def mean_table(
@@ -1000,7 +1033,7 @@ STEPS = dict(
     fusion=Step('Beyond step 5: weights for all of them together', run_fusion, (),
         ('fusion.json',), ('fusion','evaluation')),
     evaluate=Step('Step 6: measure every recommender of the run', run_evaluate, (),
-        ('metrics.json','ranked/*.parquet'), ('evaluation',)))
+        ('metrics.json','README.md','ranked/*.parquet'), ('evaluation',)))
 
 # of each step that leaves a recommender, what else is needed to ask it
 TRAINED = dict(neighbours=(), sasrec=(), tiger=('sequences.safetensors',),
