@@ -500,10 +500,16 @@ def _known_of(
 )->dict: # columns for `_log_embedding`
     "What is known of some items"
     columns = dict(item=list(item_ids))
-    if run.settings.data.vectors=='toy':
+    data = run.settings.data
+    if data.interactions=='toy':
         shop = run.load().shop
         category_of = dict(zip(shop.interactions.item_ids, shop.categories))
         columns['category'] = [category_of[item] for item in item_ids]
+    if not data.items: return columns
+    catalogue = read_catalogue(run.folder/'items'/'items.parquet')
+    if titles := catalogue.titles():
+        title_of = dict(zip(catalogue.item_ids, titles))
+        columns['title'] = [title_of.get(item, '') for item in item_ids]
     return columns
 
 # %% ../nbs/pipeline.ipynb #f2take01
