@@ -45,7 +45,8 @@ def test_readme_is_the_index(copy):
 order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'catalogue',
          'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints', 'layers',
          'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion', 'beam_search', 'tiger',
-         'rq_transformer', 'neighbours', 'fusion', 'changes', 'recommender', 'sizes', 'pipeline']
+         'rq_transformer', 'neighbours', 'fusion', 'changes', 'recommender', 'serve', 'sizes',
+         'pipeline']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"

@@ -51,7 +51,7 @@ READING_ORDER = {
     'How do I ...': [
         'how_to/own_data', 'how_to/new_items', 'how_to/protocol', 'how_to/strong_sasrec',
         'how_to/collisions', 'how_to/codebook_collapse', 'how_to/slow_decoding',
-        'how_to/processes'],
+        'how_to/processes', 'how_to/serve'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/catalogue', 'foundations/preparation', 'foundations/splits',
@@ -59,7 +59,7 @@ READING_ORDER = {
         'foundations/checkpoints'],
     'Five steps': [
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
-        '05_tiger', 'changes', 'recommender', 'sizes', 'pipeline'],
+        '05_tiger', 'changes', 'recommender', 'serve', 'sizes', 'pipeline'],
     'Beyond the papers': ['beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion'],
     'Results': ['results/beauty', 'results/controls', 'results/speed', 'results/robustness'],
     'Tools': [
