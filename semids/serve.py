@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 
 import torch
 
-from . import __version__
+import semids
 from .errors import InputError, exit_code, one_line
 from .recommender import Recommender
 
@@ -33,7 +33,8 @@ def opened(
     # not every run has what this needs
     with suppress(InputError): run.similar(run.item_ids[0])
     loaded = datetime.now(timezone.utc).isoformat(timespec='milliseconds')
-    run.about = dict(model=run.opened['model'], items=len(run), version=__version__, loaded=loaded)
+    run.about = dict(model=run.opened['model'], items=len(run), loaded=loaded,
+                     version=semids.__version__)
     return run
 
 # %% ../nbs/serve.ipynb #serve011
@@ -77,7 +78,7 @@ def app(
     from fastapi.responses import JSONResponse
     Recommend,Similar = questions(max_users, max_items, max_k)
     # no pages of documentation: they load scripts from elsewhere
-    api = FastAPI(title='semids', version=__version__, max_body_size=max_bytes,
+    api = FastAPI(title='semids', version=semids.__version__, max_body_size=max_bytes,
                   docs_url=None, redoc_url=None)
     api.state.run = opened(folder, model, beams)
     reloading = Lock()
@@ -134,7 +135,7 @@ def _serve(
 ):
     "Open a run and listen until told to end"
     try: from uvicorn import Config, Server
-    except ImportError: raise InputError('uvicorn is missing: pip install "semids[serve]"') from None
+    except ImportError: raise InputError('no uvicorn: pip install "semids[serve]"') from None
     # a request has one thread; more requests have more
     torch.set_num_threads(1)
     api = app(args.model, args.kind, args.beams)

@@ -241,7 +241,8 @@ def test_wrong_requests(process):
     connection.request('POST', '/recommend', chunks(), JSON, encode_chunked=True)
     assert connection.getresponse().status == 413
     connection.close()
-    for raw in (b'no HTTP at all\r\n\r\n', b'POST /recommend HTTP/1.1\r\nContent-Length: -1\r\n\r\n'):
+    negative = b'POST /recommend HTTP/1.1\r\nContent-Length: -1\r\n\r\n'
+    for raw in (b'no HTTP at all\r\n\r\n', negative):
         with socket.create_connection(('127.0.0.1', port), timeout=60) as s:
             s.sendall(raw)
             assert b' 400 ' in s.recv(1000)
