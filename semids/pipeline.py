@@ -895,9 +895,9 @@ def model_card(
 
 {metrics['settings']['about']}
 
-Recommenders trained by semids {metrics['version']} (torch {machine['torch']}, {machine['device']}) on {p['users']:,} users,
-{p['items']:,} items and {p['actions']:,} actions of {p['data']}, seed {metrics['seed']}. The files hold numbers and text;
-nothing in them executes.
+Recommenders trained by semids {metrics['version']} (torch {machine['torch']}, {machine['device']})
+on {p['users']:,} users, {p['items']:,} items and {p['actions']:,} actions of {p['data']}, seed
+{metrics['seed']}. The files hold numbers and text; nothing in them executes.
 
 ```python
 from semids.recommender import Recommender
@@ -910,8 +910,8 @@ Recommender.load('{name}', 'fusion').recommend(['an item', 'the next'], k=10)
 
 {results_table(metrics).to_markdown()}
 
-Intended for lists of items for people whose histories look like these. Popular items come out more often than
-others; `coverage` and `never seen` say how much. Who is not like these users was not measured.
+Intended for lists of items for people whose histories look like these. Popular items come out more
+often than others; `coverage` and `never seen` say how much. Others were not measured.
 '''
 
 # %% ../nbs/pipeline.ipynb #736e9880
