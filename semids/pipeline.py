@@ -355,12 +355,15 @@ _MADE_VECTORS = 'items/item_vectors.safetensors'
 @patch
 def content(self:Run): # what `make_ids` takes
     "The vectors of the items, those of a Parquet file in pieces"
-    data = self.settings.data
-    path = Path(data.vectors)
-    # with other decisions the file has items that the catalogue lacks, or lacks some
-    same = data.cold=='keep' and data.unmatched!='neutral'
-    if path.suffix!='.parquet' or not same: return self.load().vectors
-    return lambda: vector_shards(self.data/path)
+    path = self.data/self.settings.data.vectors
+    if path.suffix!='.parquet' or not self.has_all_items(): return self.load().vectors
+    return lambda: vector_shards(path)
+
+# %% ../nbs/pipeline.ipynb #h163c55e
+@patch
+def has_all_items(self:Run)->bool:
+    "Are the items of the catalogue those of the file of vectors, not fewer and not more?"
+    return self.settings.data.cold=='keep' and self.settings.data.unmatched!='neutral'
 
 # %% ../nbs/pipeline.ipynb #af54786e
 @patch
@@ -586,7 +589,7 @@ def run_conversion(
     if rank()>0: return
     ids = read_ids(path, run.settings.rqvae.model.K)
     # every item of the catalogue has an ID
-    ixs,_ = run.histories(ids.item_ids)
+    ixs = run.histories(ids.item_ids)[0] if run.has_all_items() else run.load().ixs
     # JSON has no place for times
     replace(ixs, times_A=None).write(run.folder/'interactions.inter.json')
     seqs = make_sequences(ixs, ids, _split(ixs, run.settings.data))
@@ -1095,7 +1098,7 @@ def ingredients(
     settings = run.settings.to_dict()
     groups = ('seed','precision','data',*STEPS[step].settings)
     earlier = {name:_hash_of(run.folder/name) for name in _read_by(run, step)}
-    reads = (Run.load, Run.histories, Run.content, Run.vectors_path)
+    reads = (Run.load, Run.histories, Run.content, Run.vectors_path, Run.has_all_items)
     code = code_of(STEPS[step].run, *reads) | {'version':semids.__version__}
     text = json.dumps(code, sort_keys=True)
     return dict(inputs=run.data_hashes(step) | earlier,
@@ -1286,10 +1289,10 @@ def _sized(
     rows = sizes_for(data.ixs, data.vectors.vectors_NE.shape[1])
     settings = run.settings.update(changes_of(rows))
     if changes: settings = settings.with_option(*changes)
-    if rank()==0:
-        print(Table(data.report), Table(rows), sep='\n\n', end='\n\n')
-        write_json(run.folder/'settings.json', settings.changes(RunSettings()))
-    return Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
+    if rank()==0: write_json(run.folder/'settings.json', settings.changes(RunSettings()))
+    sized = Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
+    sized.sizes = rows
+    return sized
 
 # %% ../nbs/pipeline.ipynb #b2fit001
 def fit(
@@ -1303,8 +1306,16 @@ def fit(
 )->Run: # ended: ask it for `results()` and `recommender()`
     "From actions and items to measured recommenders; `InputError` if the tables do not fit"
     run = own_run(actions, items, name, out, device, changes, **data)
+    _print_sizes(run)
     run_pipeline(run)
     return run
+
+# %% ../nbs/pipeline.ipynb #h14b8063
+def _print_sizes(
+    run:Run # from `own_run`
+):
+    "What was left out, and which sizes follow from what is left"
+    if rank()==0: print(Table(run.load().report), Table(run.sizes), sep='\n\n', end='\n\n')
 
 # %% ../nbs/pipeline.ipynb #b2rec001
 @patch
@@ -1393,6 +1404,7 @@ def _run_arguments(
 ):
     "Run steps as the arguments say, and print the results"
     run = run_from(args, params or args.params)
+    if getattr(args, 'actions', None): _print_sizes(run)
     if args.show_settings: return print(_settings_table(run.settings))
     metrics = run_pipeline(run, steps)
     if rank()==0: _print_results(run, metrics)
