@@ -11,7 +11,7 @@ config.read(here/'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
 assert cfg['license'] == 'apache2'
 
-extras = {name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'text', 'hf')}
+extras = {name: shlex.split(cfg[f'{name}_requirements']) for name in ('dev', 'text', 'hf', 'serve')}
 nbdev_index = f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"
 
 setup(

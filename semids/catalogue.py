@@ -153,7 +153,7 @@ def titles(self:Catalogue)->list|None: # N strings, empty where there is none; N
 # %% ../nbs/foundations/catalogue.ipynb #ae190c74
 @patch
 def where(self:Catalogue,
-    **values # column: value, or a list of values, one of which the item must have
+    values:dict # {column: value, or list of values, one of which the item must have}
 )->np.ndarray: # (N,) True for items that have all of it
     "Which items are so; `InputError` for an unknown column, and for values that no item has"
     self.need_columns(values)

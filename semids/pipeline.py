@@ -7,11 +7,11 @@ __all__ = ['PROJECTED', 'NAMES', 'SEEN', 'STEPS', 'TRAINED', 'DataSettings', 'SA
            'TIGERStep', 'RQTransformerStep', 'FusionStep', 'EvaluationSettings', 'RunSettings', 'presets',
            'read_settings', 'Data', 'Run', 'run_items', 'run_sasrec', 'run_rqvae', 'run_semantic_ids', 'run_conversion',
            'run_tiger', 'run_rq_transformer', 'run_neighbours', 'trained_rankers', 'run_fusion', 'recommenders',
-           'ranked_table', 'count_invalid', 'run_evaluate', 'protocol', 'results_table', 'mean_table', 'plain_code',
-           'code_of', 'Step', 'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run', 'fit',
-           'make_parser', 'run_command', 'run_from', 'semids_pipeline', 'semids_demo', 'semids_items', 'semids_sasrec',
-           'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger', 'semids_rq_transformer',
-           'semids_neighbours', 'semids_fusion', 'semids_evaluate']
+           'ranked_table', 'count_invalid', 'run_evaluate', 'protocol', 'results_table', 'model_card', 'mean_table',
+           'plain_code', 'code_of', 'Step', 'ingredients', 'outdated', 'trained', 'run_step', 'run_pipeline', 'own_run',
+           'fit', 'make_parser', 'run_command', 'run_from', 'semids_pipeline', 'semids_demo', 'semids_items',
+           'semids_sasrec', 'semids_rqvae', 'semids_semantic_ids', 'semids_conversion', 'semids_tiger',
+           'semids_rq_transformer', 'semids_neighbours', 'semids_fusion', 'semids_evaluate']
 
 # %% ../nbs/pipeline.ipynb #adc24a9c
 import argparse, ast, dis, functools, hashlib, importlib, inspect, json, os, re, shutil
@@ -355,12 +355,15 @@ _MADE_VECTORS = 'items/item_vectors.safetensors'
 @patch
 def content(self:Run): # what `make_ids` takes
     "The vectors of the items, those of a Parquet file in pieces"
-    data = self.settings.data
-    path = Path(data.vectors)
-    # with other decisions the file has items that the catalogue lacks, or lacks some
-    same = data.cold=='keep' and data.unmatched!='neutral'
-    if path.suffix!='.parquet' or not same: return self.load().vectors
-    return lambda: vector_shards(self.data/path)
+    path = self.data/self.settings.data.vectors
+    if path.suffix!='.parquet' or not self.has_all_items(): return self.load().vectors
+    return lambda: vector_shards(path)
+
+# %% ../nbs/pipeline.ipynb #h163c55e
+@patch
+def has_all_items(self:Run)->bool:
+    "Are the items of the catalogue those of the file of vectors, not fewer and not more?"
+    return self.settings.data.cold=='keep' and self.settings.data.unmatched!='neutral'
 
 # %% ../nbs/pipeline.ipynb #af54786e
 @patch
@@ -500,10 +503,16 @@ def _known_of(
 )->dict: # columns for `_log_embedding`
     "What is known of some items"
     columns = dict(item=list(item_ids))
-    if run.settings.data.vectors=='toy':
+    data = run.settings.data
+    if data.interactions=='toy':
         shop = run.load().shop
         category_of = dict(zip(shop.interactions.item_ids, shop.categories))
         columns['category'] = [category_of[item] for item in item_ids]
+    if not data.items: return columns
+    catalogue = read_catalogue(run.folder/'items'/'items.parquet')
+    if titles := catalogue.titles():
+        title_of = dict(zip(catalogue.item_ids, titles))
+        columns['title'] = [title_of.get(item, '') for item in item_ids]
     return columns
 
 # %% ../nbs/pipeline.ipynb #f2take01
@@ -580,7 +589,7 @@ def run_conversion(
     if rank()>0: return
     ids = read_ids(path, run.settings.rqvae.model.K)
     # every item of the catalogue has an ID
-    ixs,_ = run.histories(ids.item_ids)
+    ixs = run.histories(ids.item_ids)[0] if run.has_all_items() else run.load().ixs
     # JSON has no place for times
     replace(ixs, times_A=None).write(run.folder/'interactions.inter.json')
     seqs = make_sequences(ixs, ids, _split(ixs, run.settings.data))
@@ -816,6 +825,7 @@ def _keep_results(
         with write_beside(run.folder/'ranked'/f'{file}.parquet') as part:
             pa.parquet.write_table(pa.concat_tables(parts), part)
     write_json(run.folder/'metrics.json', metrics)
+    with write_beside(run.folder/'README.md') as part: part.write_text(model_card(metrics))
     settings = _flatten(metrics['settings'])
     settings = {name:str(v) if isinstance(v, list) else v for name,v in settings.items()}
     numbers = _flatten(metrics['seen masked'])
@@ -874,6 +884,38 @@ def _caption(
     if strongest: line.append(f"difference to the strongest baseline, {' or '.join(strongest)}")
     line.append("'never seen': Recall@10 of items without a training action")
     return '; '.join(line)
+
+# %% ../nbs/pipeline.ipynb #g1card01
+def model_card(
+    metrics:dict # what `metrics.json` holds
+)->str: # Markdown
+    "What a reader of a run's folder should know"
+    name = metrics['settings']['name']
+    p = metrics['protocol']
+    left = Table(p['left']).to_markdown() if p['left'] else ''
+    machine = metrics['machine']
+    return f'''# {name}
+
+{metrics['settings']['about']}
+
+Recommenders trained by semids {metrics['version']} (torch {machine['torch']}, {machine['device']})
+on {p['users']:,} users, {p['items']:,} items and {p['actions']:,} actions of {p['data']}, seed
+{metrics['seed']}. The files hold numbers and text; nothing in them executes.
+
+```python
+from semids.recommender import Recommender
+Recommender.load('{name}', 'fusion').recommend(['an item', 'the next'], k=10)
+```
+
+{left}
+
+## Results
+
+{results_table(metrics).to_markdown()}
+
+Intended for lists of items for people whose histories look like these. Popular items come out more
+often than others; `coverage` and `never seen` say how much. Others were not measured.
+'''
 
 # %% ../nbs/pipeline.ipynb #736e9880
 def mean_table(
@@ -1000,7 +1042,7 @@ STEPS = dict(
     fusion=Step('Beyond step 5: weights for all of them together', run_fusion, (),
         ('fusion.json',), ('fusion','evaluation')),
     evaluate=Step('Step 6: measure every recommender of the run', run_evaluate, (),
-        ('metrics.json','ranked/*.parquet'), ('evaluation',)))
+        ('metrics.json','README.md','ranked/*.parquet'), ('evaluation',)))
 
 # of each step that leaves a recommender, what else is needed to ask it
 TRAINED = dict(neighbours=(), sasrec=(), tiger=('sequences.safetensors',),
@@ -1056,7 +1098,7 @@ def ingredients(
     settings = run.settings.to_dict()
     groups = ('seed','precision','data',*STEPS[step].settings)
     earlier = {name:_hash_of(run.folder/name) for name in _read_by(run, step)}
-    reads = (Run.load, Run.histories, Run.content, Run.vectors_path)
+    reads = (Run.load, Run.histories, Run.content, Run.vectors_path, Run.has_all_items)
     code = code_of(STEPS[step].run, *reads) | {'version':semids.__version__}
     text = json.dumps(code, sort_keys=True)
     return dict(inputs=run.data_hashes(step) | earlier,
@@ -1247,10 +1289,10 @@ def _sized(
     rows = sizes_for(data.ixs, data.vectors.vectors_NE.shape[1])
     settings = run.settings.update(changes_of(rows))
     if changes: settings = settings.with_option(*changes)
-    if rank()==0:
-        print(Table(data.report), Table(rows), sep='\n\n', end='\n\n')
-        write_json(run.folder/'settings.json', settings.changes(RunSettings()))
-    return Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
+    if rank()==0: write_json(run.folder/'settings.json', settings.changes(RunSettings()))
+    sized = Run(settings, run.data, run.folder.parent.parent, 'cpu' if run.cpu else 'auto')
+    sized.sizes = rows
+    return sized
 
 # %% ../nbs/pipeline.ipynb #b2fit001
 def fit(
@@ -1264,8 +1306,16 @@ def fit(
 )->Run: # ended: ask it for `results()` and `recommender()`
     "From actions and items to measured recommenders; `InputError` if the tables do not fit"
     run = own_run(actions, items, name, out, device, changes, **data)
+    _print_sizes(run)
     run_pipeline(run)
     return run
+
+# %% ../nbs/pipeline.ipynb #h14b8063
+def _print_sizes(
+    run:Run # from `own_run`
+):
+    "What was left out, and which sizes follow from what is left"
+    if rank()==0: print(Table(run.load().report), Table(run.sizes), sep='\n\n', end='\n\n')
 
 # %% ../nbs/pipeline.ipynb #b2rec001
 @patch
@@ -1354,6 +1404,7 @@ def _run_arguments(
 ):
     "Run steps as the arguments say, and print the results"
     run = run_from(args, params or args.params)
+    if getattr(args, 'actions', None): _print_sizes(run)
     if args.show_settings: return print(_settings_table(run.settings))
     metrics = run_pipeline(run, steps)
     if rank()==0: _print_results(run, metrics)

@@ -246,7 +246,7 @@ def filter_mask(self:Recommender,
     if self.catalogue is None:
         raise InputError(f'filters {shown(filters)}: nothing is known of the items; '
                          'expected a run with a catalogue')
-    chosen = self.catalogue.item_ids[self.catalogue.where(**filters)]
+    chosen = self.catalogue.item_ids[self.catalogue.where(filters)]
     rows = [self.row[item] for item in chosen.tolist() if item in self.row]
     mask_N = torch.zeros(len(self), dtype=torch.bool)
     mask_N[rows] = True

@@ -77,3 +77,13 @@ def _repr_html_(self:Table)->str:
     table = f'<table><thead>{head}</thead><tbody>{body}</tbody></table>'
     if not self.caption: return table
     return f'{table}<p><small>{html.escape(self.caption)}</small></p>'
+
+# %% ../nbs/foundations/tables.ipynb #g1mkd001
+@patch
+def to_markdown(self:Table)->str:
+    "A table for a text file that people read"
+    def line(cells): return f"| {' | '.join(cell.replace('|', chr(92)+'|') for cell in cells)} |"
+    sides = ['---:' if self.is_number(j) else '---' for j in range(len(self.columns))]
+    lines = [line(self.columns), line(sides), *map(line, self.cells)]
+    if self.caption: lines += ['', self.caption]
+    return '\n'.join(lines)

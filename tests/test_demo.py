@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from configparser import ConfigParser
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,15 +17,12 @@ README = (root/'README.md').read_text()
 STEPS = ['sasrec', 'rqvae', 'semantic_ids', 'conversion', 'tiger', 'rq_transformer', 'neighbours',
          'fusion', 'evaluate']
 
-# where settings.ini says that each command is
-ini = ConfigParser(delimiters=['='])
-ini.read(root/'settings.ini', encoding='utf-8')
-scripts = re.findall(r'(\w+)=([\w.]+):', ini['DEFAULT']['console_scripts'])
-MODULES = dict(scripts)
+# name of a command: the module that has it
+MODULES = dict(re.findall(r'^\s*(?:console_scripts = )?(semids_\w+)=([\w.]+):',
+                          (root/'settings.ini').read_text(), re.M))
 
 def command(name, *args, **kwargs):
-    module = MODULES[name]
-    code = f'import sys; from {module} import {name}; sys.exit({name}())'
+    code = f'import sys; from {MODULES[name]} import {name}; sys.exit({name}())'
     return subprocess.run([sys.executable, '-c', code, *map(str, args)], capture_output=True,
                           text=True, timeout=900, **kwargs)
 
@@ -119,7 +115,7 @@ def shell_lines():
     blocks = [re.sub(r'\\\n *', '', block).strip() for block in blocks]
     lines = {line for block in blocks for line in re.split(r'\n| && ', block)}
     # what is not of Python, or not here, is somebody else's to test
-    others = ('git ', 'cd ', '#', 'host=', 'srun ', 'accelerate ')
+    others = ('git ', 'cd ', '#', 'host=', 'srun ', 'accelerate ', 'curl ')
     return sorted(line for line in lines if not line.startswith(others))
 
 def shown_help(program, options):

@@ -46,7 +46,7 @@ order = ['errors', 'tables', 'settings', 'files', 'interactions', 'items', 'down
          'catalogue', 'preparation', 'splits', 'toy_shop', 'processes', 'evaluation', 'checkpoints',
          'layers', 'training', 'sasrec', 'rqvae', 'semantic_ids', 'conversion', 'beam_search',
          'tiger', 'rq_transformer', 'neighbours', 'fusion', 'look_inside', 'hugging_face',
-         'exchange', 'changes', 'recommender', 'sizes', 'pipeline', 'check']
+         'exchange', 'changes', 'recommender', 'serve', 'sizes', 'pipeline', 'check']
 
 def imported(module):
     "Names of the modules that a module imports, wherever in it"

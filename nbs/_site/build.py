@@ -52,7 +52,8 @@ READING_ORDER = {
         'how_to/install', 'how_to/own_data', 'how_to/beauty_download', 'how_to/new_items',
         'how_to/protocol', 'how_to/strong_sasrec', 'how_to/collisions',
         'how_to/codebook_collapse', 'how_to/slow_decoding', 'how_to/tensorboard',
-        'how_to/processes', 'how_to/own_parts', 'how_to/error_messages', 'how_to/others'],
+        'how_to/processes', 'how_to/serve', 'how_to/movielens', 'how_to/own_parts',
+        'how_to/error_messages', 'how_to/others'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/catalogue', 'foundations/preparation', 'foundations/splits',
@@ -61,7 +62,7 @@ READING_ORDER = {
     'Five steps': [
         '00_sasrec', '01_rqvae', '02_semantic_ids', '03_conversion', '04_beam_search',
         '05_tiger'],
-    'Run it, use it': ['recommender', 'changes', 'sizes', 'pipeline', 'check'],
+    'Run it, use it': ['recommender', 'changes', 'serve', 'sizes', 'pipeline', 'check'],
     'Beyond the papers': [
         'beyond/rq_transformer', 'beyond/neighbours', 'beyond/fusion', 'beyond/look_inside'],
     'Other software': ['beyond/hugging_face', 'beyond/exchange'],
