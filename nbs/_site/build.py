@@ -49,10 +49,11 @@ github = f"{cfg['git_url']}/blob/{cfg['branch']}"
 HOME = 'index'
 READING_ORDER = {
     'How do I ...': [
-        'how_to/own_data', 'how_to/beauty_download', 'how_to/new_items', 'how_to/protocol',
-        'how_to/strong_sasrec', 'how_to/collisions', 'how_to/codebook_collapse',
-        'how_to/slow_decoding', 'how_to/tensorboard', 'how_to/processes', 'how_to/serve',
-        'how_to/movielens'],
+        'how_to/install', 'how_to/own_data', 'how_to/beauty_download', 'how_to/new_items',
+        'how_to/protocol', 'how_to/strong_sasrec', 'how_to/collisions',
+        'how_to/codebook_collapse', 'how_to/slow_decoding', 'how_to/tensorboard',
+        'how_to/processes', 'how_to/serve', 'how_to/movielens', 'how_to/own_parts',
+        'how_to/error_messages', 'how_to/others'],
     'Foundations': [
         'foundations/toy_shop', 'foundations/interactions', 'foundations/items',
         'foundations/catalogue', 'foundations/preparation', 'foundations/splits',
