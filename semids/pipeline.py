@@ -983,6 +983,12 @@ def _names_in(
         if inspect.iscode(constant): names |= _names_in(constant)
     return names
 
+# %% ../nbs/pipeline.ipynb #j1fcode1
+@functools.cache
+def _function_code(fn)->tuple: # its plain code; the global names that it looks up
+    "What a function consists of; each is read once"
+    return plain_code(inspect.getsource(fn)), _names_in(fn.__code__)
+
 # %% ../nbs/pipeline.ipynb #ed3de78b
 def code_of(
     *functions # where to begin
@@ -994,8 +1000,8 @@ def code_of(
     while todo:
         fn = todo.pop()
         if fn.__qualname__ in own: continue
-        own[fn.__qualname__] = plain_code(inspect.getsource(fn))
-        for name in _names_in(fn.__code__):
+        own[fn.__qualname__],names = _function_code(fn)
+        for name in names:
             value = fn.__globals__.get(name)
             home = getattr(value, '__module__', None) or ''
             if home==fn.__module__:

@@ -90,9 +90,9 @@ def test_other_beams_measure_again_and_train_nothing(demo):
 
 def test_readme_lines_run(demo):
     "The README's Python, in the folder that the demo left: nothing is trained, and it recommends"
-    code = re.findall(r'```python\n(.*?)```', README, re.S)
-    assert len(code) == 1
-    done = subprocess.run([sys.executable, '-c', code[0]], cwd=demo[0], capture_output=True,
+    code, own = re.findall(r'```python\n(.*?)```', README, re.S)
+    assert 'fit(actions, items, ' in own
+    done = subprocess.run([sys.executable, '-c', code], cwd=demo[0], capture_output=True,
                           text=True, env=os.environ | {'CUDA_VISIBLE_DEVICES': ''})
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('unchanged, not repeated') == len(STEPS)
@@ -101,6 +101,30 @@ def test_readme_lines_run(demo):
     # the README shows what the program prints
     shown = [line for line in items if re.search(rf'^{line} +-\d', README, re.M)]
     assert len(shown) >= 3
+
+def test_readme_lines_on_own_data_run(tmp_path):
+    "The other Python of the README, with tables as it says, and trainings cut short"
+    _, own = re.findall(r'```python\n(.*?)```', README, re.S)
+    setup = """if True:
+        import numpy as np, semids.pipeline
+        from semids.toy_shop import toy_shop
+        shop = toy_shop(n_users=400, n_categories=3, n_items=5)
+        ixs = shop.interactions
+        sku_of = {item: f'sku-{n}' for n, item in enumerate(ixs.item_ids)}
+        users = np.repeat(ixs.user_ids, ixs.lengths_U)
+        skus = [sku_of[item] for item in ixs.item_ids[ixs.items_A]]
+        actions = dict(customer=users, sku=skus, when=range(len(skus)))
+        items = dict(sku=list(sku_of.values()), title=shop.texts)
+        steps = ('sasrec', 'rqvae', 'tiger', 'rq_transformer')
+        whole, short = semids.pipeline.fit, [f'{step}.training.steps=20' for step in steps]
+        semids.pipeline.fit = lambda *tables, **data: whole(*tables, changes=short, **data)
+    """
+    code = setup + '\n' + own.replace('run.recommender()', 'found = run.recommender()')
+    code += "\nassert len(found) == 10 and not {'sku-1', 'sku-7'} & {item for item, _ in found}"
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'Recall@10' in done.stdout
 
 def markdown():
     "README and the text of all notebooks"

@@ -772,7 +772,7 @@ QUERIES = [
     ('license', 3, 'index.html'),
     ('pandas', 3, 'foundations/interactions.html'),
     ('filter by stock', 1, '04_beam_search.html#constraints'),
-    ('LETTER', 3, '01_rqvae.html')]
+    ('LETTER', 3, 'beyond/exchange.html')]
 
 @needs_chromium
 def test_search(browser, site):
